@@ -1,0 +1,1 @@
+"""The master-compatible API: stubs generated from proto/cubelet/services. Imported by rpc only."""

@@ -1,0 +1,1 @@
+"""Messages of ttrpc, the Task and the Events service: generated from proto/shimclient/api."""
