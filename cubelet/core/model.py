@@ -1,0 +1,150 @@
+"""The record of one sandbox: facts, from which its state is derived.
+
+A state is never stored. Stamps, the open operation and the tombstone are, and `Record.state` reads
+the state off them, so that no two fields can contradict each other.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from cubelet.core.faults import Fault
+from cubelet.core.spec import Spec
+
+
+class State(enum.StrEnum):
+    """What a sandbox is. DELETED means: deletion was accepted; it never comes back."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    RESUMING = "RESUMING"
+    EXITED = "EXITED"
+    DELETED = "DELETED"
+
+
+class OpKind(enum.StrEnum):
+    """The operations that call the runtime and can be left open by it."""
+
+    CREATE = "CREATE"
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+
+
+class Call(enum.StrEnum):
+    """How the runtime call of an open operation stands.
+
+    IN_FLIGHT: we wait for it. ABANDONED: we stopped waiting, it may still happen. LOST: its
+    connection or the agent ended, no answer will come, it may still happen. ANSWERED: the shim
+    answered, so it is over there and the next honest status answer settles the operation.
+    """
+
+    IN_FLIGHT = "IN_FLIGHT"
+    ABANDONED = "ABANDONED"
+    LOST = "LOST"
+    ANSWERED = "ANSWERED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """One reading of both clocks: wall for stamps that are kept, monotonic for durations.
+
+    `mono_s` is CLOCK_MONOTONIC, which goes on across a restart of the agent, but not of the host.
+    """
+
+    wall_ns: int
+    mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation whose outcome is not known yet: the intent, on disk before the call is made."""
+
+    op_id: str
+    kind: OpKind
+    epoch: int
+    call: Call
+    started_at: Now
+    #: Why the call failed, once it has; what the caller is told.
+    failure: Fault | None = None
+    #: Whether the caller has its answer; an operation may stay open long after.
+    answered: bool = False
+    #: When the status first contradicted the target after our call was over; monotonic seconds.
+    contradicted_mono_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """Where a sandbox's shim is and which processes are its own, by identity.
+
+    Start times are in the kernel's ticks since boot (/proc/PID/stat, field 22): a process id alone
+    may belong to somebody else by now.
+    """
+
+    address: str
+    version: int
+    shim_pid: int
+    shim_start_ticks: int
+    pid: int
+    pid_start_ticks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSeen:
+    """The last answer to the question for the status: what, who asked, when."""
+
+    evidence: str
+    cause: str
+    at: Now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Everything that is known of one sandbox. Immutable; `step` makes the next one.
+
+    All stamps are wall-clock nanoseconds since 1970, 0 where it has not happened.
+    """
+
+    id: str
+    namespace: str
+    #: Changes when an id is used again, so that an old answer cannot be taken for the new sandbox.
+    incarnation: str
+    spec: Spec
+    epoch: int = 0
+    revision: int = 0
+    handle: Handle | None = None
+    created_at_ns: int = 0
+    started_at_ns: int = 0
+    paused_at_ns: int = 0
+    finished_at_ns: int = 0
+    #: None while it runs, or where it ended and nobody saw its code.
+    exit_code: int | None = None
+    exit_reason: str = ""
+    open: Operation | None = None
+    #: Set for ever once a delete was accepted.
+    tombstone_at_ns: int = 0
+    #: Why the last attempt to remove a deleted sandbox failed; it is tried again.
+    delete_failure: Fault | None = None
+    last_seen: LastSeen | None = None
+
+    @property
+    def state(self) -> State:
+        """The state that follows from the facts; the first that fits wins."""
+        if self.tombstone_at_ns:
+            return State.DELETED
+        if self.finished_at_ns:
+            return State.EXITED
+        if self.open is not None:
+            return _STATE_WHILE[self.open.kind]
+        if self.paused_at_ns:
+            return State.PAUSED
+        return State.RUNNING if self.started_at_ns else State.CREATED
+
+
+_STATE_WHILE = {
+    OpKind.CREATE: State.CREATED,
+    OpKind.PAUSE: State.PAUSING,
+    OpKind.RESUME: State.RESUMING,
+}

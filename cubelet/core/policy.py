@@ -1,0 +1,26 @@
+"""Every deadline and threshold of the agent's decisions, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Durations in seconds. The defaults for calls are those of CubeSandbox's Cubelet (PR 404)."""
+
+    #: How long a pause or resume is waited for, from the start of the runtime call.
+    call_deadline_s: float = 30.0
+    #: How long one question for the status may take; it inherits nothing from a failed call.
+    query_deadline_s: float = 5.0
+    #: From here on an open operation is overdue: twice the call's deadline, so that a call in flight
+    #: is never judged.
+    stuck_s: float = 60.0
+    #: How far apart two answers must be that contradict a call which may still happen.
+    settle_s: float = 10.0
+    #: A create starts a shim and unpacks a root, so it is given longer.
+    create_deadline_s: float = 60.0
+    #: For killing and removing everything of a sandbox, hung or not.
+    destroy_deadline_s: float = 30.0
+    #: All prestop hooks of a pause run at once and end by then.
+    hooks_deadline_s: float = 10.0

@@ -1,0 +1,146 @@
+"""What the engine needs from the outside, and nothing more.
+
+Whoever implements a port imports this module; the engine imports no implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cubelet.core.effects import Entry
+from cubelet.core.evidence import Evidence
+from cubelet.core.faults import Fault
+from cubelet.core.model import Call, Handle, Now, Record
+from cubelet.core.spec import HttpHook, Spec
+
+
+class CallFailed(Exception):
+    """A runtime call failed. `call` says whether the shim answered, or the answer was lost.
+
+    A call that certainly never reached the shim counts as answered: nothing of it can still happen.
+    """
+
+    def __init__(self, fault: Fault, *, call: Call) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+        self.call = call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a runtime's operations mean; rules in the core depend on some of them."""
+
+    #: A resume is a restore from an image that no catalog has: snapshot bindings become invalid.
+    opaque_restore: bool = False
+    #: The status query waits while a pause or resume runs, so "no answer" is usual then.
+    status_blocks_during_ops: bool = True
+    #: The shim reports pauses and resumes as events.
+    publishes_pause_events: bool = True
+
+
+class Runtime(Protocol):
+    """One way to run sandboxes. Methods take the whole record and change nothing in it.
+
+    None of them has a deadline inside, except where the runtime itself needs one: the engine stops
+    waiting by its own clock. A call that the engine abandons must be left running.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name by which a Spec asks for this runtime."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its operations mean."""
+        ...
+
+    def check(self, spec: Spec) -> None:
+        """Raise CubeletError where this runtime cannot run such a spec. Changes nothing."""
+        ...
+
+    async def create(self, record: Record) -> Handle:
+        """Make and start the sandbox; CallFailed where that did not work out."""
+        ...
+
+    async def pause(self, record: Record) -> None:
+        """Freeze it; returns once frozen, else CallFailed. Never sends a deadline to the shim."""
+        ...
+
+    async def resume(self, record: Record) -> None:
+        """Let it run again; returns once it runs, else CallFailed."""
+        ...
+
+    async def state(self, record: Record) -> Evidence:
+        """Ask for its status. Never raises for what a shim does: that is NoAnswer."""
+        ...
+
+    async def destroy(self, record: Record) -> None:
+        """Kill and remove everything it has, paused or hung, by identity; CallFailed where not.
+
+        Works with and without a handle, and on what is half made or gone: then it does nothing.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One transaction of the store: put or remove one record, append journal entries."""
+
+    id: str
+    record: Record | None
+    entries: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a store held at start: the records, and for those that cannot be read, why."""
+
+    records: Sequence[Record] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """Keeps records and journal. What `commit` returned from survives a power cut."""
+
+    async def load(self) -> Loaded:
+        """Everything there is, once, at start."""
+        ...
+
+    async def commit(self, change: Change) -> None:
+        """Write one change whole or not at all; CubeletError (STORE_FAILED) where it was not."""
+        ...
+
+    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
+        """The newest `limit` entries of one sandbox, oldest first."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, then close."""
+        ...
+
+
+class Clock(Protocol):
+    """Both clocks in one reading."""
+
+    def now(self) -> Now:
+        """What time it is."""
+        ...
+
+
+class Ids(Protocol):
+    """Fresh names; random outside tests."""
+
+    def new_id(self) -> str:
+        """32 lower-case hex characters."""
+        ...
+
+
+class Hooks(Protocol):
+    """Runs a prestop hook. Its failure is the hook's own affair."""
+
+    async def run(self, hook: HttpHook, *, kind: str) -> Fault | None:
+        """Make the GET with the header "prestop_type: KIND"; a Fault says why it failed."""
+        ...
