@@ -1,7 +1,7 @@
 """What a runtime can say when it is asked for a sandbox's status: alive, ended, gone, or nothing.
 
-The last is not a state. A time-out, a lost connection, a status of UNKNOWN: all are NoAnswer, and no
-rule ends a sandbox because of it.
+The last is not a state. A time-out, a lost connection, a status of UNKNOWN: all are NoAnswer, and
+no rule ends a sandbox because of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Alive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The shim answered that the init process has exited. Stamp in wall nanoseconds, 0 if unknown."""
+    """The shim answered that the init process has exited. Stamp in wall nanoseconds, 0: unknown."""
 
     exit_code: int
     finished_at_ns: int

@@ -13,8 +13,8 @@ class Policy:
     call_deadline_s: float = 30.0
     #: How long one question for the status may take; it inherits nothing from a failed call.
     query_deadline_s: float = 5.0
-    #: From here on an open operation is overdue: twice the call's deadline, so that a call in flight
-    #: is never judged.
+    #: From here on an open operation is overdue: twice the call's deadline, so that a call in
+    #: flight is never judged.
     stuck_s: float = 60.0
     #: How far apart two answers must be that contradict a call which may still happen.
     settle_s: float = 10.0

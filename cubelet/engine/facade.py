@@ -25,7 +25,11 @@ class Agent(Protocol):
         ...
 
     async def get(self, sandbox_id: str) -> Record:
-        """One sandbox by whole id or unique prefix; asks the shim where an outcome is open."""
+        """One sandbox; asks the shim first where the outcome of an operation is open."""
+        ...
+
+    def resolve(self, text: str) -> str:
+        """The id that `text` is, or is the only one to begin with; for people's hands only."""
         ...
 
     def view(self) -> Sequence[Record]:
