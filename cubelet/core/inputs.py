@@ -12,9 +12,11 @@ from cubelet.core.spec import Spec
 
 
 class Cause(enum.StrEnum):
-    """Who wants a change. `table.CAUSES` says which cause may write which edge."""
+    """Who wants a change. `table.EDGES` says which cause may write which edge."""
 
     RPC = "rpc"
+    #: The answer of a call that came after its caller had been told of a failure.
+    SETTLE = "settle"
     EVENT = "event"
     RECOVERY = "recovery"
 
@@ -77,11 +79,15 @@ class CallReturned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """The answer to a status query, with what was true when it was asked."""
+    """The answer to a status query, with what was true when it was asked.
+
+    It is applied only if epoch, incarnation and the phase of the open call are still the same.
+    """
 
     cause: Cause
     epoch: int
     incarnation: str
+    call: Call | None
     evidence: Evidence
 
 

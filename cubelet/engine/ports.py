@@ -62,7 +62,10 @@ class Runtime(Protocol):
         ...
 
     async def create(self, record: Record) -> Handle:
-        """Make and start the sandbox; CallFailed where that did not work out."""
+        """Make and start the sandbox; CallFailed where that did not work out.
+
+        The only method that is cancelled, at its deadline; `destroy` then removes what is there.
+        """
         ...
 
     async def pause(self, record: Record) -> None:
