@@ -1,10 +1,10 @@
 """What can go wrong between us and a shim, as values that say what is known.
 
-Each error answers the two questions a caller has: *may the call have run?* and *what kind of failure
-is it?* Nothing here is told apart by its text. Who raises what:
+Each error answers the two questions a caller has: *may the call have run?* and *what kind of
+failure is it?* Nothing here is told apart by its text. Who raises what:
 
-* the client: ConnectFailed, TransportLost, LocalDeadline, RequestTooLarge, ReplyTooLarge,
-  ProtocolBroken;
+* the client: ConnectFailed, TransportLost (NotConnected), LocalDeadline (NeverSent), LocalLimit,
+  RequestTooLarge, ReplyTooLarge, ProtocolBroken;
 * the peer, by the code of its answer: Refused, NotFound, Unimplemented, Exhausted, RemoteDeadline.
 """
 
@@ -59,8 +59,26 @@ class TransportLost(ShimError):
     """The connection ended before the answer came. The call may have run, or may still run."""
 
 
+class NotConnected(TransportLost):
+    """The connection had ended before the call was sent. The call did not run."""
+
+    may_have_run = False
+
+
 class LocalDeadline(ShimError):
     """We stopped waiting. The peer was told nothing and may still carry the call out."""
+
+
+class NeverSent(LocalDeadline):
+    """We stopped waiting while the peer still did not take our bytes. The call did not run."""
+
+    may_have_run = False
+
+
+class LocalLimit(ShimError):
+    """A limit of our own client refused the call before a byte of it was sent."""
+
+    may_have_run = False
 
 
 class ProtocolBroken(ShimError):
@@ -115,7 +133,7 @@ class Unimplemented(StatusError):
 
 
 class Exhausted(StatusError, TooLarge):
-    """Code 8: the peer skipped our request, or could not send its answer: too large, or too many."""
+    """Code 8: too large or too many. The peer skipped our request, or could not send its answer."""
 
 
 _BY_CODE: dict[int, type[StatusError]] = {
