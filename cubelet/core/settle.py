@@ -52,6 +52,19 @@ def returned(record: Record, happened: CallReturned, now: Now) -> Decision:
     return keep(replace(record, open=late), Query(cause=Cause.SETTLE))
 
 
+def not_written(record: Record, happened: CallReturned, fault: Fault) -> Record:
+    """What is kept in memory where the store refused the outcome of a call.
+
+    The call is over, its caller was told of the store's failure, and on disk the operation is
+    still open; the next look at the shim settles it once the store works again.
+    """
+    op = record.open
+    if op is None or op.epoch != happened.epoch:
+        return record
+    over = replace(op, call=happened.call, failure=happened.failure or fault, answered=True)
+    return replace(record, open=over, handle=happened.handle or record.handle)
+
+
 def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> Decision:
     """Apply an answer, if what it was asked about is still so; the waiting caller learns anyhow."""
     op = record.open

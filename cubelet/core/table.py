@@ -88,7 +88,8 @@ _RPC = frozenset({Cause.RPC})
 #: Every change of state, and who may write it. An edge to EXITED also needs evidence of the end.
 EDGES: Mapping[tuple[State | None, State], frozenset[Cause]] = {
     (None, State.CREATED): _RPC,
-    (State.CREATED, State.RUNNING): _RPC,
+    # By other causes only where the store refused the outcome, and a later look finds it running.
+    (State.CREATED, State.RUNNING): _ANY,
     (State.RUNNING, State.PAUSING): _RPC,
     (State.PAUSING, State.PAUSED): _ANY,
     (State.PAUSING, State.RUNNING): _ANY,
@@ -98,6 +99,7 @@ EDGES: Mapping[tuple[State | None, State], frozenset[Cause]] = {
     # The shim was paused or resumed behind our back.
     (State.RUNNING, State.PAUSED): _ANY,
     (State.PAUSED, State.RUNNING): _ANY,
+    (State.CREATED, State.EXITED): _ANY,
     (State.RUNNING, State.EXITED): _ANY,
     (State.PAUSING, State.EXITED): _ANY,
     (State.PAUSED, State.EXITED): _ANY,

@@ -1,0 +1,24 @@
+"""The real clock and the real source of names; tests bring their own."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from cubelet.core.model import Now
+
+
+class SystemClock:
+    """Implements ports.Clock. The one place of the agent that reads the wall clock."""
+
+    def now(self) -> Now:
+        """Both clocks at this instant."""
+        return Now(wall_ns=time.time_ns(), mono_s=time.monotonic())
+
+
+class RandomIds:
+    """Implements ports.Ids with random UUIDs."""
+
+    def new_id(self) -> str:
+        """32 lower-case hex characters, as masters expect of a sandbox id."""
+        return uuid.uuid4().hex
