@@ -1,0 +1,198 @@
+"""The engine in a test tube: a runtime that does as it is told, clocks of the virtual loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from cubelet.core.effects import Entry
+from cubelet.core.evidence import Alive, Evidence, Gone, NoAnswer, Status
+from cubelet.core.faults import Code, Fault, Reason
+from cubelet.core.model import Call, Handle, Now, Record
+from cubelet.core.policy import Policy
+from cubelet.core.spec import HttpHook, Spec
+from cubelet.engine.engine import Engine
+from cubelet.engine.ports import CallFailed, Capabilities, Change, Loaded
+
+SPEC = Spec(runtime="toy", args=("count",))
+HANDLE = Handle(
+    address="unix:///toy", version=2, shim_pid=1, shim_start_ticks=1, pid=2, pid_start_ticks=2
+)
+
+
+class LoopClock:
+    """Wall time that begins in 2001 and goes with the loop's clock."""
+
+    def now(self) -> Now:
+        mono_s = asyncio.get_running_loop().time()
+        return Now(wall_ns=10**18 + int(mono_s * 1e9), mono_s=mono_s)
+
+
+class CountingIds:
+    """id1, id2, …"""
+
+    def __init__(self) -> None:
+        self._given = 0
+
+    def new_id(self) -> str:
+        self._given += 1
+        return f"id{self._given}"
+
+
+class MemoryStore:
+    """Keeps the last record and all entries; refuses the commits that `refuse` names by number."""
+
+    def __init__(self, loaded: Loaded | None = None) -> None:
+        self.loaded = loaded or Loaded()
+        self.records = {record.id: record for record in self.loaded.records}
+        self.entries: list[Entry] = []
+        self.commits = 0
+        self.refuse: Callable[[int], Exception | None] = lambda _: None
+
+    async def load(self) -> Loaded:
+        return self.loaded
+
+    async def commit(self, change: Change) -> None:
+        self.commits += 1
+        refusal = self.refuse(self.commits)
+        if refusal is not None:
+            raise refusal
+        self.entries.extend(change.entries)
+        if change.record is None:
+            self.records.pop(change.id, None)
+        else:
+            self.records[change.id] = change.record
+
+    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
+        return [entry for entry in self.entries if entry.sandbox_id == sandbox_id][-limit:]
+
+    async def close(self) -> None:
+        return
+
+
+Action = Callable[["ToyRuntime"], Awaitable[None]]
+
+
+@dataclass
+class ToyRuntime:
+    """A shim as an object: what it is, what its next calls do, and what it was asked."""
+
+    status: Status = Status.CREATED
+    evidence: Evidence | None = None
+    plans: deque[Action] = field(default_factory=deque)
+    calls: list[str] = field(default_factory=list)
+    silent: bool = False
+    alive: bool = False
+    destroy_fault: Fault | None = None
+    name: str = "toy"
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+    def check(self, spec: Spec) -> None:
+        return
+
+    async def create(self, record: Record) -> Handle:
+        self.calls.append("create")
+        await self._next()
+        self.status, self.alive = Status.RUNNING, True
+        return HANDLE
+
+    async def pause(self, record: Record) -> None:
+        self.calls.append("pause")
+        await self._next()
+        self.status = Status.PAUSED
+
+    async def resume(self, record: Record) -> None:
+        self.calls.append("resume")
+        await self._next()
+        self.status = Status.RUNNING
+
+    async def state(self, record: Record) -> Evidence:
+        self.calls.append("state")
+        if self.silent:
+            await asyncio.Event().wait()
+        if self.evidence is not None:
+            return self.evidence
+        return Alive(status=self.status, pid=2) if self.alive else Gone(why="no process")
+
+    async def destroy(self, record: Record) -> None:
+        self.calls.append("destroy")
+        if self.destroy_fault is not None:
+            raise CallFailed(self.destroy_fault, call=Call.ANSWERED)
+        self.alive = False
+
+    async def _next(self) -> None:
+        if self.plans:
+            await self.plans.popleft()(self)
+
+
+def takes(seconds: float) -> Action:
+    async def action(_: ToyRuntime) -> None:
+        await asyncio.sleep(seconds)
+
+    return action
+
+
+async def hangs(_: ToyRuntime) -> None:
+    await asyncio.Event().wait()
+
+
+def refuses(text: str, *, after: Status | None = None) -> Action:
+    """The shim answers an error; with `after`, it did the thing all the same."""
+
+    async def action(toy: ToyRuntime) -> None:
+        if after is not None:
+            toy.status = after
+        fault = Fault(code=Code.ABORTED, reason=Reason.RUNTIME_REFUSED, message=text)
+        raise CallFailed(fault, call=Call.ANSWERED)
+
+    return action
+
+
+async def loses_connection(_: ToyRuntime) -> None:
+    fault = Fault(code=Code.UNAVAILABLE, reason=Reason.RUNTIME_LOST, message="connection lost")
+    raise CallFailed(fault, call=Call.LOST)
+
+
+class NoHooks:
+    """Counts the hooks it was to run."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    async def run(self, hook: HttpHook, *, kind: str) -> Fault | None:
+        self.ran.append(f"{kind} {hook.host}:{hook.port}{hook.path}")
+        return None
+
+
+@dataclass
+class Tube:
+    """One engine with all that it stands on."""
+
+    toy: ToyRuntime = field(default_factory=ToyRuntime)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    hooks: NoHooks = field(default_factory=NoHooks)
+    policy: Policy = field(default_factory=Policy)
+
+    def engine(self) -> Engine:
+        return Engine(
+            store=self.store,
+            runtimes={"toy": self.toy},
+            hooks=self.hooks,
+            clock=LoopClock(),
+            ids=CountingIds(),
+            policy=self.policy,
+        )
+
+    async def running(self, sandbox_id: str = "sb", spec: Spec = SPEC) -> Engine:
+        """A started engine with one running sandbox."""
+        engine = self.engine()
+        await engine.start()
+        await engine.create(spec, sandbox_id=sandbox_id, namespace="")
+        return engine
+
+    def restarted(self) -> Tube:
+        """The same shim and disk under a new agent, as after kill -9."""
+        records = list(self.store.records.values())
+        return replace(self, store=MemoryStore(Loaded(records=records)))
