@@ -45,7 +45,7 @@ class ClientConnection(asyncio.Protocol):
         await self._outbox.writable()
 
     def send(self, request: bytes) -> SentCall:
-        """Send a request under the next id, or raise NotConnected or LocalLimit and send nothing."""
+        """Send under the next id. Raises NotConnected and LocalLimit, and has sent nothing then."""
         if self.closed:
             raise NotConnected(f"the connection to {self.address} has ended; connect anew")
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
