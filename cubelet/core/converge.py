@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import assert_never
 
 from cubelet.core.evidence import Alive, Ended, Evidence, Gone, NoAnswer, Status
 from cubelet.core.model import Call, Now, Operation
@@ -64,6 +65,8 @@ def _converge(
             return _contradicted(op, now, policy)
         case Alive() | NoAnswer():
             return Judgement(Verdict.OPEN, op.contradicted_mono_s)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _contradicted(op: Operation, now: Now, policy: Policy) -> Judgement:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import assert_never
 
 
 class Status(enum.StrEnum):
@@ -63,3 +64,5 @@ def describe(evidence: Evidence) -> str:
             return f"gone: {why}"
         case NoAnswer(why=why):
             return f"no answer: {why}"
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cubelet.core.effects import Entry
-from cubelet.core.evidence import Alive, Evidence, Gone, NoAnswer, Status
+from cubelet.core.evidence import Alive, Evidence, Gone, Status
 from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.model import Call, Handle, Now, Record
 from cubelet.core.policy import Policy

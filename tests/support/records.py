@@ -1,0 +1,78 @@
+"""Records in every state, for tests of the pure core and of what reads records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cubelet.core.faults import Code, Fault, Reason
+from cubelet.core.model import Call, Handle, Now, Operation, OpKind, Record
+from cubelet.core.spec import Spec
+
+T0 = Now(wall_ns=10**18, mono_s=1000.0)
+FAILURE = Fault(code=Code.ABORTED, reason=Reason.RUNTIME_REFUSED, message="runc said no")
+SPEC = Spec(runtime="toy", args=("count",))
+HANDLE = Handle(
+    address="unix:///toy", version=2, shim_pid=1, shim_start_ticks=1, pid=2, pid_start_ticks=2
+)
+
+
+def at(seconds: float) -> Now:
+    """A time after T0, on both clocks."""
+    return Now(wall_ns=T0.wall_ns + int(seconds * 1e9), mono_s=T0.mono_s + seconds)
+
+
+def op(
+    kind: OpKind, call: Call = Call.IN_FLIGHT, *, epoch: int = 2, failed: bool | None = None
+) -> Operation:
+    """An open operation begun at T0; one whose call is over has failed."""
+    failure = FAILURE if (call is not Call.IN_FLIGHT if failed is None else failed) else None
+    return Operation(op_id="op2", kind=kind, epoch=epoch, call=call, started_at=T0, failure=failure)
+
+
+RUNNING = Record(
+    id="sb",
+    namespace="default",
+    incarnation="first",
+    spec=SPEC,
+    epoch=1,
+    revision=2,
+    handle=HANDLE,
+    created_at_ns=1,
+    started_at_ns=2,
+)
+PAUSED = replace(RUNNING, epoch=2, paused_at_ns=3)
+CREATED = replace(
+    RUNNING, revision=1, handle=None, started_at_ns=0, open=op(OpKind.CREATE, epoch=1)
+)
+EXITED = replace(RUNNING, finished_at_ns=4, exit_code=0)
+DELETED = replace(RUNNING, epoch=2, tombstone_at_ns=5)
+
+
+def pausing(call: Call = Call.IN_FLIGHT, *, answered: bool = False) -> Record:
+    """RUNNING with an open pause."""
+    return replace(RUNNING, epoch=2, open=replace(op(OpKind.PAUSE, call), answered=answered))
+
+
+def resuming(call: Call = Call.IN_FLIGHT, *, answered: bool = False) -> Record:
+    """PAUSED with an open resume."""
+    opened = replace(op(OpKind.RESUME, call, epoch=3), answered=answered)
+    return replace(PAUSED, epoch=3, open=opened)
+
+
+def in_every_state() -> dict[str, Record]:
+    """One record for each state, and for each phase of each open operation."""
+    records = {
+        "created": CREATED,
+        "created, call lost": replace(CREATED, open=op(OpKind.CREATE, Call.LOST, epoch=1)),
+        "running": RUNNING,
+        "paused": PAUSED,
+        "exited": EXITED,
+        "deleted": DELETED,
+        "deleted while created": replace(CREATED, epoch=2, tombstone_at_ns=5),
+    }
+    for call in Call:
+        for answered in (False, True) if call is not Call.IN_FLIGHT else (False,):
+            name = f"call {call}, {'answered' if answered else 'waiting'}"
+            records[f"pausing, {name}"] = pausing(call, answered=answered)
+            records[f"resuming, {name}"] = resuming(call, answered=answered)
+    return records

@@ -1,0 +1,202 @@
+"""The whole product: every state x every input x every piece of evidence, none of it by chance."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from cubelet.core.effects import (
+    CallRuntime,
+    Complete,
+    CompleteDeletes,
+    Decision,
+    Destroy,
+    Forget,
+    Query,
+)
+from cubelet.core.evidence import Alive, Ended, Evidence, Gone, NoAnswer, Status
+from cubelet.core.inputs import (
+    CallOverdue,
+    CallReturned,
+    Cause,
+    CreateRequested,
+    DeleteRequested,
+    DestroyEnded,
+    Input,
+    LookRequested,
+    Observed,
+    PauseRequested,
+    Recovered,
+    ResumeRequested,
+)
+from cubelet.core.machine import step
+from cubelet.core.model import Call, OpKind, Record, State
+from cubelet.core.policy import Policy
+from cubelet.core.table import EDGES
+from tests.support.records import FAILURE, HANDLE, SPEC, at, in_every_state
+
+POLICY = Policy()
+EVIDENCE: list[Evidence] = [
+    *(Alive(status=status, pid=2) for status in Status),
+    Ended(exit_code=1, finished_at_ns=9),
+    Gone(why="nothing there"),
+    NoAnswer(why="silence"),
+]
+REQUESTS: list[Input] = [
+    CreateRequested(op_id="op9", id="sb", namespace="default", incarnation="second", spec=SPEC),
+    PauseRequested(op_id="op9"),
+    PauseRequested(op_id="op9", expected_epoch=77),
+    ResumeRequested(op_id="op9"),
+    DeleteRequested(op_id="op9"),
+]
+LIVE = {State.CREATED, State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING}
+
+
+def inputs_for(record: Record | None) -> list[Input]:
+    """Every input with the record's own epoch, with another one, and every piece of evidence."""
+    epochs = [record.epoch, record.epoch - 1] if record else [1]
+    phase = record.open.call if record and record.open else None
+    calls = [CallOverdue(epoch=epoch, deadline_s=30.0) for epoch in epochs]
+    returns = [
+        CallReturned(epoch=epoch, kind=kind, call=call, failure=failure, handle=HANDLE)
+        for epoch, kind, call, failure in itertools.product(
+            epochs, OpKind, (Call.ANSWERED, Call.LOST), (None, FAILURE)
+        )
+    ]
+    answers = [
+        Observed(cause=cause, epoch=epoch, incarnation=incarnation, call=call, evidence=evidence)
+        for cause, epoch, incarnation, call, evidence in itertools.product(
+            Cause, epochs, ("first", "other"), {phase, None, Call.ANSWERED}, EVIDENCE
+        )
+    ]
+    rest: list[Input] = [
+        *(LookRequested(cause=cause) for cause in Cause),
+        DestroyEnded(),
+        DestroyEnded(failure=FAILURE),
+        Recovered(),
+    ]
+    return [*REQUESTS, *calls, *returns, *answers, *rest]
+
+
+def walk() -> list[tuple[str, Record | None, Input, float]]:
+    records: dict[str, Record | None] = {"none": None, **in_every_state()}
+    return [
+        (name, record, happened, seconds)
+        for name, record in records.items()
+        for happened in inputs_for(record)
+        for seconds in (1.0, 70.0)
+    ]
+
+
+def test_the_walk_meets_every_kind_of_input_and_every_state() -> None:
+    met = walk()
+    assert {type(happened) for _, _, happened, _ in met} == set(get_args(Input))
+    assert {record.state for _, record, _, _ in met if record} == set(State)
+
+
+def test_every_pair_is_decided_and_no_rule_is_broken() -> None:
+    for name, record, happened, seconds in walk():
+        decision = step(record, happened, at(seconds), POLICY)
+        try:
+            check(record, happened, decision)
+        except AssertionError as broken:
+            raise AssertionError(f"{name} x {happened}") from broken
+
+
+def check(before: Record | None, happened: Input, decision: Decision) -> None:
+    after = decision.record
+    check_writing(before, decision)
+    if before is not None:
+        check_endings(before, happened, after, decision)
+    for effect in decision.effects:
+        assert isinstance(
+            effect, CallRuntime | Query | Destroy | Complete | CompleteDeletes | Forget
+        )
+        if isinstance(effect, CallRuntime | Query | Destroy):
+            assert after is not None
+    if isinstance(happened, PauseRequested | ResumeRequested | CreateRequested):
+        answered = any(isinstance(effect, Complete) for effect in decision.effects)
+        begun = any(isinstance(effect, CallRuntime) for effect in decision.effects)
+        assert answered is not begun
+
+
+def check_writing(before: Record | None, decision: Decision) -> None:
+    """A change that others may rely on is written, once, by a cause that may write it."""
+    after = decision.record
+    states = (before.state if before else None, after.state if after else None)
+    if not decision.persist:
+        assert decision.entries == ()
+        assert states[0] is states[1]
+        return
+    (entry,) = decision.entries
+    assert entry.before is states[0]
+    if after is not None:
+        assert entry.after is after.state
+        assert after.revision == entry.revision == (before.revision if before else 0) + 1
+    if entry.before is not entry.after:
+        assert entry.cause in EDGES[entry.before, entry.after]
+
+
+def check_endings(
+    before: Record, happened: Input, after: Record | None, decision: Decision
+) -> None:
+    if after is None:
+        assert (before.state, happened) == (State.DELETED, DestroyEnded())
+        assert Forget() in decision.effects
+        return
+    if before.state is State.DELETED:
+        assert after.state is State.DELETED
+    if before.state is State.EXITED:
+        assert after.state in {State.EXITED, State.DELETED}
+    if after.state is State.EXITED and before.state in LIVE:
+        assert isinstance(happened, Observed)
+        assert isinstance(happened.evidence, Ended | Gone)
+        assert happened.incarnation == before.incarnation
+    if isinstance(happened, Observed) and isinstance(happened.evidence, NoAnswer):
+        assert after.state is before.state
+    if before.open and before.open.call is Call.IN_FLIGHT and isinstance(happened, Observed):
+        assert after is before
+    assert after.epoch - before.epoch in {0, 1}
+    assert after.open is None or after.epoch >= after.open.epoch
+
+
+def test_a_failed_call_never_completes_with_success() -> None:
+    for name, record, happened, seconds in walk():
+        if record is None or record.open is None or record.open.failure is None:
+            continue
+        decision = step(record, happened, at(seconds), POLICY)
+        for effect in decision.effects:
+            if isinstance(effect, Complete) and effect.op_id == record.open.op_id:
+                assert effect.fault is not None, f"{name} x {happened}"
+
+
+def test_a_caller_is_answered_once() -> None:
+    for _, record, happened, seconds in walk():
+        if record is None or record.open is None or not record.open.answered:
+            continue
+        decision = step(record, happened, at(seconds), POLICY)
+        assert not any(
+            isinstance(effect, Complete) and effect.op_id == record.open.op_id
+            for effect in decision.effects
+        )
+
+
+def test_an_unwritten_edge_is_refused_by_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(EDGES, (State.RUNNING, State.PAUSING))
+    running = in_every_state()["running"]
+    with pytest.raises(AssertionError, match="no edge RUNNING -> PAUSING by rpc"):
+        step(running, PauseRequested(op_id="op9"), at(1), POLICY)
+
+
+def test_terminal_records_cannot_be_written_by_any_edge() -> None:
+    assert {after for before, after in EDGES if before is State.EXITED} == {State.DELETED}
+    assert not [after for before, after in EDGES if before is State.DELETED]
+
+
+def test_the_records_of_the_walk_are_as_they_say() -> None:
+    for name, record in in_every_state().items():
+        assert record.state.lower() == name.split(",")[0].split(" ")[0]
+        assert replace(record) == record
