@@ -1,0 +1,30 @@
+"""Table `meta`: facts about the file itself, as text."""
+
+from __future__ import annotations
+
+import sqlite3
+
+FORMAT = "format"
+#: The kernel's boot id at the last opening: monotonic stamps of another boot mean nothing.
+BOOT_ID = "boot_id"
+CREATED_AT_NS = "created_at_ns"
+
+_GET = "SELECT value FROM meta WHERE key = ?"
+_PUT = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = ?2"
+_PUT_ONCE = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
+
+
+def get(conn: sqlite3.Connection, key: str) -> str | None:
+    """The value, or None where there is none."""
+    row = conn.execute(_GET, (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def put(conn: sqlite3.Connection, key: str, value: str) -> None:
+    """Set the value."""
+    conn.execute(_PUT, (key, value))
+
+
+def put_once(conn: sqlite3.Connection, key: str, value: str) -> None:
+    """Set the value unless there is one."""
+    conn.execute(_PUT_ONCE, (key, value))

@@ -1,0 +1,65 @@
+"""What SQLite reports, as faults that name the file and the way out."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+
+from cubelet.core.faults import Code, CubeletError, Reason, error
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "free space on its file system; nothing needs a restart",
+    sqlite3.SQLITE_READONLY: "make the file and its directory writable for the agent",
+    sqlite3.SQLITE_PERM: "make the file and its directory writable for the agent",
+    sqlite3.SQLITE_CANTOPEN: "check that its directory exists and belongs to the agent",
+    sqlite3.SQLITE_BUSY: "another program holds the file open, close that",
+    sqlite3.SQLITE_LOCKED: "another program holds the file open, close that",
+    sqlite3.SQLITE_IOERR: "check the disk and the kernel's log",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: put a backup in its place, or move it away",
+    sqlite3.SQLITE_NOTADB: "the file is no database: put a backup in its place, or move it away",
+}
+#: The same troubles where the operating system reports them itself, while the file is made.
+_SAME = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EROFS: sqlite3.SQLITE_READONLY,
+    errno.EACCES: sqlite3.SQLITE_PERM,
+    errno.EPERM: sqlite3.SQLITE_PERM,
+    errno.ENOENT: sqlite3.SQLITE_CANTOPEN,
+    errno.ENOTDIR: sqlite3.SQLITE_CANTOPEN,
+    errno.EIO: sqlite3.SQLITE_IOERR,
+}
+_OTHERWISE = "see the agent's log"
+
+
+def fault_of(problem: Exception, path: Path, *, doing: str) -> CubeletError:
+    """The error for a failed access to `path`; the primary result code decides about the advice.
+
+    What SQLite reports may pass by itself (UNAVAILABLE). Anything else is a value that no store
+    could take, and the same call would fail again (INTERNAL).
+    """
+    code = Code.UNAVAILABLE if isinstance(problem, sqlite3.Error | OSError) else Code.INTERNAL
+    advice = _ADVICE.get(_primary_code(problem), _OTHERWISE)
+    message = f"cannot {doing} {path}: {_described(problem)}; {advice}"
+    return error(code, Reason.STORE_FAILED, message)
+
+
+def _primary_code(problem: Exception) -> int:
+    if isinstance(problem, OSError):
+        return _SAME.get(problem.errno or 0, 0)
+    return getattr(problem, "sqlite_errorcode", 0) & 0xFF
+
+
+def _described(problem: Exception) -> str:
+    kind = type(problem).__name__
+    if isinstance(problem, OSError):
+        return f"{kind}: {problem.strerror}"
+    name = getattr(problem, "sqlite_errorname", "")
+    return f"{kind} ({name}): {problem}" if name else f"{kind}: {problem}"
+
+
+def closed() -> CubeletError:
+    """The error of every call after `close`."""
+    message = "the store is closed, the agent is shutting down; ask again once it is back"
+    return error(Code.UNAVAILABLE, Reason.SHUTTING_DOWN, message)

@@ -1,0 +1,76 @@
+"""The tables, as migrations that each run once and in one transaction with the note that they ran.
+
+A migration that changes what an older agent would misread raises FORMAT and writes it to `meta`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+from sqlite_utils.db import Table
+
+from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.store import meta
+
+#: The newest format that this agent reads; what it writes.
+FORMAT = 1
+
+migrations = Migrations("cubelet")
+
+
+@migrations()
+def m001_first(db: Database) -> None:
+    """Records, journal and the facts about the file itself."""
+    _table(db, "meta").create({"key": str, "value": str}, pk="key", strict=True)
+    _table(db, "sandboxes").create(
+        {"id": str, "incarnation": str, "state": str, "revision": int, "body": str},
+        pk="id",
+        not_null={"id", "incarnation", "state", "revision", "body"},
+        strict=True,
+    )
+    # By hand, for AUTOINCREMENT: a sequence number must not come again once its line was dropped.
+    db.execute(
+        """
+        CREATE TABLE journal (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            sandbox_id TEXT NOT NULL,
+            incarnation TEXT NOT NULL,
+            revision INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            at_ns INTEGER NOT NULL,
+            cause TEXT NOT NULL,
+            before TEXT,
+            after TEXT NOT NULL,
+            op_id TEXT NOT NULL,
+            detail TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX journal_by_sandbox ON journal (sandbox_id, seq)")
+    meta.put(db.conn, meta.FORMAT, str(FORMAT))
+
+
+def refuse_foreign(db: Database, path: Path) -> None:
+    """Raise FAILED_PRECONDITION for a newer format and for a file of somebody else. Only reads."""
+    names = set(db.table_names()) - {migrations.migrations_table}
+    if not names:
+        return
+    found = meta.get(db.conn, meta.FORMAT) if "meta" in names else None
+    if found is None:
+        raise _refused(f"{path} is a database, but not Cubelet's; name another state directory")
+    if not found.isdecimal() or int(found) > FORMAT:
+        raise _refused(
+            f"{path} has format {found!r}, this agent reads up to {FORMAT}; nothing was changed: "
+            "start the newer agent, or name another state directory"
+        )
+
+
+def _refused(message: str) -> CubeletError:
+    return error(Code.FAILED_PRECONDITION, Reason.STORE_FAILED, message)
+
+
+def _table(db: Database, name: str) -> Table:
+    table = db[name]
+    assert isinstance(table, Table)  # noqa: S101  # Narrows the type: a name never seen is no view.
+    return table

@@ -1,0 +1,131 @@
+"""The store that the agent runs on: one SQLite file, in WAL, synced before each answer."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sqlite_utils import Database
+
+from cubelet.core.effects import Entry
+from cubelet.core.faults import CubeletError
+from cubelet.engine.ports import Change, Loaded
+from cubelet.store import journal, meta, sandboxes, schema
+from cubelet.store.problems import fault_of
+from cubelet.store.writer import Writer
+
+T = TypeVar("T")
+
+# EXCLUSIVE: no second connection, of whatever program, can open the file while the agent runs.
+_PRAGMAS = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+"""
+
+
+class SqliteStore:
+    """Implements the engine's Store over one file. Made by `open`, in the loop that uses it."""
+
+    def __init__(self, path: Path, writer: Writer, *, entries_max: int) -> None:
+        self._path = path
+        self._entries_max = entries_max
+        self.writer = writer
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, boot_id: str, now_ns: int, entries_max: int = journal.ENTRIES_MAX
+    ) -> SqliteStore:
+        """Open the file, or make it (mode 0600); its directory must exist.
+
+        CubeletError, and nothing changed: UNAVAILABLE where the file cannot be opened or is
+        damaged, FAILED_PRECONDITION where it is of a newer format or not ours.
+        """
+        writer = Writer(lambda: _connect(path, boot_id=boot_id, now_ns=now_ns))
+        store = cls(path, writer, entries_max=entries_max)
+        await store._told(writer.open(), "open")
+        return store
+
+    async def load(self) -> Loaded:
+        """Everything there is, once, at start."""
+        return await self._told(self.writer.read(sandboxes.load), "read")
+
+    async def commit(self, change: Change) -> None:
+        """Write one change whole or not at all; it is synced when this returns."""
+        try:
+            apply = _applier(change, self._entries_max)
+        except ValueError as problem:
+            raise fault_of(problem, self._path, doing="write to") from problem
+        await self._told(self.writer.write(apply), "write to")
+
+    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
+        """The newest `limit` entries of one sandbox, oldest first."""
+        reading = self.writer.read(lambda conn: journal.newest(conn, sandbox_id, limit))
+        return await self._told(reading, "read the journal in")
+
+    async def close(self) -> None:
+        """Write what waits, then close."""
+        await self.writer.close()
+
+    async def _told(self, work: Awaitable[T], doing: str) -> T:
+        try:
+            return await work
+        except CubeletError:
+            raise
+        except Exception as problem:
+            raise fault_of(problem, self._path, doing=doing) from problem
+
+
+def _applier(change: Change, entries_max: int) -> Callable[[sqlite3.Connection], None]:
+    """The change as statements; the record is encoded here, so that it fails its own caller."""
+    row = sandboxes.row(change.record) if change.record is not None else None
+
+    def apply(conn: sqlite3.Connection) -> None:
+        if row is None:
+            sandboxes.remove(conn, change.id)
+        else:
+            sandboxes.put(conn, row)
+        journal.append(conn, change.entries, entries_max=entries_max)
+
+    return apply
+
+
+def _connect(path: Path, *, boot_id: str, now_ns: int) -> sqlite3.Connection:
+    if path.exists():
+        _look(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    conn = sqlite3.connect(path, isolation_level=None)
+    try:
+        _prepare(conn, boot_id=boot_id, now_ns=now_ns)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _look(path: Path) -> None:
+    """Refuse what is not for us over a connection that cannot write, and is closed again."""
+    # Where nothing waits in a write-ahead log, "immutable" reads the file without a trace.
+    reading = "mode=ro" if _log_of(path).exists() else "immutable=1"
+    conn = sqlite3.connect(f"{path.absolute().as_uri()}?{reading}", uri=True, isolation_level=None)
+    try:
+        schema.refuse_foreign(Database(conn, execute_plugins=False), path)
+    finally:
+        conn.close()
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _prepare(conn: sqlite3.Connection, *, boot_id: str, now_ns: int) -> None:
+    # A damaged text in one column must not make the other rows unreadable.
+    conn.text_factory = lambda data: data.decode(errors="backslashreplace")
+    conn.executescript(_PRAGMAS)
+    schema.migrations.apply(Database(conn, execute_plugins=False))
+    meta.put_once(conn, meta.CREATED_AT_NS, str(now_ns))
+    meta.put(conn, meta.BOOT_ID, boot_id)
