@@ -37,7 +37,7 @@ def encode(record: Record) -> bytes:
     return _encoder.encode(_Written(v=RECORD_VERSION, record=record))
 
 
-def decode(data: bytes) -> Record:
+def decode(data: bytes | str) -> Record:
     """The record that `encode` was given; Unreadable for anything else."""
     try:
         envelope = _envelope.decode(data)

@@ -9,8 +9,7 @@ from cubelet.core.model import Record
 from cubelet.engine.ports import Loaded
 from cubelet.store import codec
 
-# The body is read as bytes, so that one that is not even UTF-8 spoils its own row only.
-_ALL = "SELECT id, CAST(body AS BLOB) FROM sandboxes ORDER BY id"
+_ALL = "SELECT id, body FROM sandboxes ORDER BY id"
 _PUT = """
 INSERT INTO sandboxes (id, incarnation, state, revision, body) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET

@@ -123,7 +123,7 @@ def _log_of(path: Path) -> Path:
 
 
 def _prepare(conn: sqlite3.Connection, *, boot_id: str, now_ns: int) -> None:
-    # A damaged text in one column must not make the other rows unreadable.
+    # A text that is not UTF-8 must spoil its own row only: it comes as one that no codec takes.
     conn.text_factory = lambda data: data.decode(errors="backslashreplace")
     conn.executescript(_PRAGMAS)
     schema.migrations.apply(Database(conn, execute_plugins=False))
