@@ -50,7 +50,8 @@ class ClientConnection(asyncio.Protocol):
             raise NotConnected(f"the connection to {self.address} has ended; connect anew")
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         stream_id = self._table.open(outcome)
-        self._outbox.put(encode(Frame(stream_id, FrameType.REQUEST, 0, request)))
+        frame = encode(Frame(stream_id, FrameType.REQUEST, 0, request))
+        self._outbox.put(frame, last=len(self._table) == 1)  # A lone call has none to wait for.
         return SentCall(stream_id, outcome)
 
     def forget(self, stream_id: int) -> None:

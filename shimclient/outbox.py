@@ -24,11 +24,14 @@ class Outbox:
         self._writable = asyncio.Event()
         self._writable.set()
 
-    def put(self, frame: bytes) -> None:
-        """Queue a whole frame; it is written within this turn of the loop."""
+    def put(self, frame: bytes, *, last: bool = False) -> None:
+        """Queue a whole frame; it is written before the next turn of the loop ends.
+
+        `last`: no other frame is to be expected soon, so that all that waits may go at once.
+        """
         self._frames.append(frame)
         self._bytes += len(frame)
-        if self._bytes >= JOINED_BYTES_MAX:
+        if last or self._bytes >= JOINED_BYTES_MAX:
             self.flush()
         elif len(self._frames) == 1:
             self._loop.call_soon(self.flush)

@@ -163,7 +163,8 @@ class ServerConnection(asyncio.Protocol):
 
     def _reply(self, stream_id: int, response: bytes) -> None:
         if self._streams.close(stream_id) and not self._transport.is_closing():
-            self._put(stream_id, fitting(response, self._shared.counters))
+            response = fitting(response, self._shared.counters)
+            self._put(stream_id, response, last=not self._running)
         else:
             self._shared.counters.dropped_replies += 1
         self._close_if_idle()
@@ -173,8 +174,8 @@ class ServerConnection(asyncio.Protocol):
         self._streams.close(stream_id)
         self._put(stream_id, error_response(error.code, error.message))
 
-    def _put(self, stream_id: int, response: bytes) -> None:
-        self._outbox.put(encode(Frame(stream_id, FrameType.RESPONSE, 0, response)))
+    def _put(self, stream_id: int, response: bytes, *, last: bool = False) -> None:
+        self._outbox.put(encode(Frame(stream_id, FrameType.RESPONSE, 0, response)), last=last)
 
     def _close_if_idle(self) -> None:
         if self._closes_when_idle and not self._running:
