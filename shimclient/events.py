@@ -69,11 +69,16 @@ def pack_event(message: Message, *, namespace: str, at_ns: int) -> events_pb2.En
     name = message.DESCRIPTOR.name
     envelope = events_pb2.Envelope(
         namespace=namespace,
-        topic=_TOPICS_BY_NAME[name],
+        topic=topic_of(message),
         event=AnyMessage(type_url=_TYPE_PREFIX + name, value=message.SerializeToString()),
     )
     set_stamp(envelope.timestamp, at_ns)
     return envelope
+
+
+def topic_of(message: Message) -> str:
+    """The topic of a task event."""
+    return _TOPICS_BY_NAME[message.DESCRIPTOR.name]
 
 
 def decode_event(envelope: events_pb2.Envelope) -> TaskEvent:

@@ -21,7 +21,7 @@ class LogPipe:
     """Hands each line that a shim logs to `on_line`; open it before the shim is started.
 
     The FIFO is opened for reading and writing, so that neither side ever blocks on the other or
-    sees an end. Close it when the shim is gone; a new one can be opened at the same bundle at any time.
+    sees an end. Close it when the shim is gone; the same bundle can be opened anew at any time.
     """
 
     def __init__(self, bundle: Path, on_line: Callable[[str], None]) -> None:
