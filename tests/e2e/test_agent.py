@@ -1,0 +1,82 @@
+"""The agent as a process, on the runtimes that work for everybody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from cubelet.api.v1 import sandboxes_pb2 as api
+from tests.support.agent_process import AgentProcess, wait_until
+
+
+def create(agent: AgentProcess, sandbox_id: str) -> api.Sandbox:
+    spec = api.Spec(args=["/bin/sh", "-c", "while :; do sleep 0.05; done"])
+    return agent.api.Create(api.CreateRequest(id=sandbox_id, spec=spec), timeout=30).sandbox
+
+
+def test_pause_survives_kill_9(plain_agent: AgentProcess) -> None:
+    create(plain_agent, "sb")
+    plain_agent.api.Pause(api.PauseRequest(id="sb"), timeout=30)
+    plain_agent.restart()
+    assert plain_agent.state("sb") == "PAUSED"
+    resumed = plain_agent.api.Resume(api.ResumeRequest(id="sb"), timeout=30).sandbox
+    assert (resumed.state, resumed.epoch) == (api.STATE_RUNNING, 3)
+    plain_agent.api.Delete(api.DeleteRequest(id="sb"), timeout=30)
+    plain_agent.restart()
+    assert not plain_agent.api.List(api.ListRequest(), timeout=5).sandboxes
+
+
+def test_an_end_is_seen_without_being_asked_for(plain_agent: AgentProcess) -> None:
+    """Only `process` has a real one to end; the fake's is ended the same way, by its pid."""
+    sandbox = create(plain_agent, "sb")
+    subprocess.run(["kill", "-9", str(sandbox.pid)], check=True)
+
+    def ended() -> bool:
+        (listed,) = plain_agent.api.List(api.ListRequest(), timeout=5).sandboxes
+        return listed.state == api.STATE_EXITED and listed.exit_code == 137
+
+    wait_until(ended, what="the exit event was followed up")
+
+
+@pytest.mark.parametrize("plain_agent", ["process"], indirect=True)
+def test_a_second_agent_on_the_same_state_is_refused(plain_agent: AgentProcess) -> None:
+    second = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "cubelet.app",
+            "serve",
+            "--config",
+            str(plain_agent.state_dir / "config.toml"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 6
+    assert f"belongs to a running agent (pid {plain_agent.pid})" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
+    create(plain_agent, "still-there")
+
+
+@pytest.mark.parametrize("plain_agent", ["process"], indirect=True)
+def test_sigterm_at_rest_exits_0_and_leaves_sandboxes_running(plain_agent: AgentProcess) -> None:
+    pid = create(plain_agent, "sb").pid
+    assert plain_agent.terminate() == 0
+    assert not plain_agent.socket.exists()
+    assert Path(f"/proc/{pid}").exists()
+    plain_agent.start()
+    assert plain_agent.state("sb") == "RUNNING"
+
+
+@pytest.mark.parametrize("plain_agent", ["process"], indirect=True)
+def test_unknown_ids_are_not_found(plain_agent: AgentProcess) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        plain_agent.api.Pause(api.PauseRequest(id="nobody"), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -1,0 +1,57 @@
+"""A runc that is slow on demand: the best fault injector below a real shim.
+
+It is given to the shim as its runtime binary (`binary_name`). A file DIRECTORY/COMMAND.ID makes it
+wait that many seconds before it runs the real runc for that container.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+_SCRIPT = """#!/bin/sh
+for word in "$@"; do
+  case "$word" in
+    pause|resume) command="$word" ;;
+  esac
+  last="$word"
+done
+file="{directory}/$command.$last"
+if [ -n "$command" ] && [ -f "$file" ]; then
+  echo "$$" > "$file.pid"
+  sleep "$(cat "$file")"
+  echo done > "$file.over"
+fi
+exec {runc} "$@"
+"""
+
+
+class RuncWrapper:
+    """The script, and the switches that slow it down."""
+
+    def __init__(self, directory: Path) -> None:
+        runc = shutil.which("runc")
+        assert runc is not None
+        self._directory = directory
+        self.path = directory / "slow-runc"
+        self.path.write_text(_SCRIPT.format(directory=directory, runc=runc))
+        self.path.chmod(0o755)
+
+    def delay(self, command: str, sandbox_id: str, seconds: float) -> None:
+        """Let the next calls of this command for this sandbox wait before they do anything."""
+        self._file(command, sandbox_id).write_text(f"{seconds}\n")
+
+    def no_delay(self, command: str, sandbox_id: str) -> None:
+        """Let it be as fast as it is."""
+        self._file(command, sandbox_id).unlink()
+
+    def has_begun(self, command: str, sandbox_id: str) -> bool:
+        """Whether a delayed call has been made."""
+        return self._file(command, f"{sandbox_id}.pid").exists()
+
+    def has_slept_through(self, command: str, sandbox_id: str) -> bool:
+        """Whether a delayed call came to the end of its wait, so was not killed in it."""
+        return self._file(command, f"{sandbox_id}.over").exists()
+
+    def _file(self, command: str, sandbox_id: str) -> Path:
+        return self._directory / f"{command}.{sandbox_id}"
