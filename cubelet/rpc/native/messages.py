@@ -1,0 +1,74 @@
+"""Records as the native wire shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from google.protobuf import timestamp_pb2
+
+from cubelet.api.v1 import sandboxes_pb2 as pb
+from cubelet.core.model import Call, LastSeen, Operation, Record, State
+from cubelet.rpc.native.specs import spec_to_wire
+from cubelet.rpc.texts import wire_text
+
+_NANOS = 1_000_000_000
+
+WIRE_STATES: Mapping[State, pb.State.ValueType] = {
+    State.CREATED: pb.STATE_CREATED,
+    State.RUNNING: pb.STATE_RUNNING,
+    State.PAUSING: pb.STATE_PAUSING,
+    State.PAUSED: pb.STATE_PAUSED,
+    State.RESUMING: pb.STATE_RESUMING,
+    State.EXITED: pb.STATE_EXITED,
+    State.DELETED: pb.STATE_DELETED,
+}
+
+
+def sandbox_to_wire(record: Record) -> pb.Sandbox:
+    """Everything that the record says and its owner may know."""
+    ended = bool(record.finished_at_ns)
+    return pb.Sandbox(
+        id=record.id,
+        namespace=record.namespace,
+        state=WIRE_STATES[record.state],
+        spec=spec_to_wire(record.spec),
+        created_at=_stamp(record.created_at_ns),
+        started_at=_stamp(record.started_at_ns),
+        paused_at=_stamp(record.paused_at_ns),
+        finished_at=_stamp(record.finished_at_ns),
+        exit_code=record.exit_code,
+        exit_reason=wire_text(record.exit_reason),
+        pid=record.handle.pid if record.handle and not ended else 0,
+        epoch=record.epoch,
+        revision=record.revision,
+        operation=_operation(record.open),
+        last_observation=_observation(record.last_seen),
+    )
+
+
+def _stamp(at_ns: int) -> timestamp_pb2.Timestamp | None:
+    """None, which leaves the field absent, for what has not happened."""
+    if not at_ns:
+        return None
+    seconds, nanos = divmod(at_ns, _NANOS)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)
+
+
+def _operation(operation: Operation | None) -> pb.Operation | None:
+    if operation is None:
+        return None
+    return pb.Operation(
+        id=operation.op_id,
+        kind=operation.kind.value,
+        started_at=_stamp(operation.started_at.wall_ns),
+        in_flight=operation.call is Call.IN_FLIGHT,
+        failure=wire_text(operation.failure.message) if operation.failure else "",
+    )
+
+
+def _observation(seen: LastSeen | None) -> pb.Observation | None:
+    if seen is None:
+        return None
+    return pb.Observation(
+        evidence=wire_text(seen.evidence), cause=seen.cause, at=_stamp(seen.at.wall_ns)
+    )

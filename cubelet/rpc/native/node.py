@@ -1,0 +1,35 @@
+"""cubelet.api.v1.Node: what the agent says about itself."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import google.protobuf
+import grpc
+
+import cubelet
+from cubelet.api.v1 import node_pb2, node_pb2_grpc
+from cubelet.engine.facade import Agent
+
+
+class Node(node_pb2_grpc.NodeServicer):
+    """Answers from memory."""
+
+    def __init__(self, agent: Agent, sqlite_version: str) -> None:
+        self._agent = agent
+        self._sqlite_version = sqlite_version
+
+    async def Version(  # noqa: N802 - the RPC's name.
+        self, request: node_pb2.VersionRequest, context: Any
+    ) -> node_pb2.VersionResponse:
+        """Versions of the agent and of what it stands on, and the usable runtimes."""
+        del request, context
+        return node_pb2.VersionResponse(
+            version=cubelet.__version__,
+            python=platform.python_version(),
+            grpcio=grpc.__version__,
+            protobuf=google.protobuf.__version__,
+            sqlite=self._sqlite_version,
+            runtimes=self._agent.runtimes,
+        )

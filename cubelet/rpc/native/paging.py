@@ -1,0 +1,53 @@
+"""Pages over a list that changes meanwhile.
+
+A page begins after the *place* of the last sandbox of the page before, not at a number, so that
+nothing is left out when others come and go. Places only ever move towards the end (a sandbox ends),
+so that at worst one is shown twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+
+from cubelet.core.model import Record
+from cubelet.rpc.validate import bad
+
+PAGE_SIZE_MAX = 500
+
+#: Ended ones last, newest first, and the id where both are equal.
+Place = tuple[bool, int, str]
+
+
+def place(record: Record) -> Place:
+    """Where a sandbox stands in every listing."""
+    return (bool(record.finished_at_ns), -record.created_at_ns, record.id)
+
+
+def page(records: Iterable[Record], *, size: int, token: str) -> tuple[Sequence[Record], str]:
+    """At most `size` records (0: PAGE_SIZE_MAX) after the token, and the next token, "" at the end.
+
+    A larger size is cut to PAGE_SIZE_MAX; a negative one or a token that we never gave is refused.
+    """
+    if size < 0:
+        raise bad("page_size", size, f"use 1 to {PAGE_SIZE_MAX}, or 0 for the most")
+    limit = min(size or PAGE_SIZE_MAX, PAGE_SIZE_MAX)
+    after = _read(token) if token else None
+    rest = sorted((r for r in records if after is None or place(r) > after), key=place)
+    shown = rest[:limit]
+    return shown, _token(place(shown[-1])) if len(rest) > limit else ""
+
+
+def _token(last: Place) -> str:
+    ended, newest, sandbox_id = last
+    return base64.urlsafe_b64encode(f"{int(ended)}:{newest}:{sandbox_id}".encode()).decode()
+
+
+def _read(token: str) -> Place:
+    try:
+        ended, newest, sandbox_id = base64.urlsafe_b64decode(token).decode().split(":", 2)
+        return (bool(int(ended)), int(newest), sandbox_id)
+    except (binascii.Error, ValueError) as failed:
+        rule = "use the next_page_token of the page before, or none for the first"
+        raise bad("page_token", token, rule) from failed
