@@ -11,11 +11,11 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
+from tests.support.rootfs import host_template
 
 from cubelet.api.v1 import sandboxes_pb2 as api
 from tests.support.agent_process import AgentProcess, wait_until
 from tests.support.counter import Counter
-from tests.support.rootfs import host_template
 from tests.support.runc_wrapper import RuncWrapper
 
 pytestmark = pytest.mark.real
@@ -84,9 +84,7 @@ def test_kill_9_of_the_agent_mid_pause(
     caller.join()
     wrapper.no_delay("pause", counter.id)
     assert real_agent.state(counter.id) == "PAUSING"
-    wait_until(
-        lambda: real_agent.state(counter.id) == "RUNNING", what="settled", within_s=15
-    )
+    wait_until(lambda: real_agent.state(counter.id) == "RUNNING", what="settled", within_s=15)
     assert counter.freezer_state() == "THAWED"
     assert counter.goes_on()
     assert pause(real_agent, counter.id).state == api.STATE_PAUSED
