@@ -1,8 +1,8 @@
 """Unary ttrpc calls a second, client and server in two processes over a unix socket.
 
 Each figure is the best of several rounds, since other work on the machine only ever slows one down.
-A bare asyncio echo of as many bytes, unframed and unparsed, is measured in between: it says what the
-machine gives today, and the ratio to it what our code costs.
+A bare asyncio echo of as many bytes, unframed and unparsed, is measured in between: it says what
+the machine gives today, and the ratio to it what our code costs.
 """
 
 from __future__ import annotations
