@@ -1,0 +1,129 @@
+"""A real gRPC server on a socket, whose answers a test cans, and cubecli run against it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from grpc_status import rpc_status
+
+from cubelet.api.v1 import node_pb2, node_pb2_grpc, sandboxes_pb2, sandboxes_pb2_grpc
+from cubelet.api.v1.sandboxes_pb2 import Sandbox, State
+from cubelet.cli.main import cli
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How a call of the fake agent fails; no reason: as a failure of gRPC's own."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    domain: str = "cubelet"
+
+
+@dataclass
+class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer):
+    """Answers from `sandboxes`; fails for an id in `refusals`, waits for ever for a `silent` one."""
+
+    place: str
+    sandboxes: dict[str, Sandbox] = field(default_factory=dict)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    requests: list[Message] = field(default_factory=list)
+    page_size: int = 500
+
+    def add(self, sandbox_id: str, state: State.ValueType = State.STATE_RUNNING) -> Sandbox:
+        sandbox = Sandbox(id=sandbox_id, namespace="default", state=state)
+        self.sandboxes[sandbox_id] = sandbox
+        return sandbox
+
+    def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        made = self.add(request.id or "made")
+        made.spec.CopyFrom(request.spec)
+        return sandboxes_pb2.CreateResponse(sandbox=made)
+
+    def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return sandboxes_pb2.GetResponse(sandbox=self.sandboxes[request.id])
+
+    def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, "list", context)
+        wanted = set(request.states)
+        found = [one for one in self.sandboxes.values() if not wanted or one.state in wanted]
+        start = int(request.page_token or 0)
+        end = start + self.page_size
+        token = str(end) if end < len(found) else ""
+        return sandboxes_pb2.ListResponse(sandboxes=found[start:end], next_page_token=token)
+
+    def Pause(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return sandboxes_pb2.PauseResponse(sandbox=Sandbox(id=request.id))
+
+    def Resume(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return sandboxes_pb2.ResumeResponse(sandbox=Sandbox(id=request.id))
+
+    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return sandboxes_pb2.DeleteResponse()
+
+    def Version(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, "version", context)
+        return node_pb2.VersionResponse(version="9.8.7", sqlite="3", runtimes=["shimv2", "process"])
+
+    def _seen(self, request: Message, name: str, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        if name in self.refusals:
+            _refuse(context, self.refusals[name])
+        if name in self.silent:
+            gone = threading.Event()
+            if context.add_callback(gone.set):
+                gone.wait()
+
+
+def _refuse(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
+    if not refusal.reason:
+        context.abort(refusal.code, refusal.message)
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=refusal.reason, domain=refusal.domain))
+    code = refusal.code.value[0]
+    status = status_pb2.Status(code=code, message=refusal.message, details=[info])
+    context.abort_with_status(rpc_status.to_status(status))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's name."""
+    path = Path(tempfile.mkdtemp(prefix="cli"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def agent(short_path: Path) -> Iterator[FakeAgent]:
+    fake = FakeAgent(place=str(short_path / "s"))
+    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    sandboxes_pb2_grpc.add_SandboxesServicer_to_server(fake, server)
+    node_pb2_grpc.add_NodeServicer_to_server(fake, server)
+    server.add_insecure_port(f"unix:{fake.place}")
+    server.start()
+    yield fake
+    server.stop(None).wait()
+
+
+def cubecli(place: str, *args: str) -> Result:
+    return CliRunner().invoke(cli, ["--address", place, *args], prog_name="cubecli")
