@@ -36,7 +36,7 @@ class Refusal:
 
 @dataclass
 class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer):
-    """Answers from `sandboxes`; fails for an id in `refusals`, waits for ever for a `silent` one."""
+    """Answers from `sandboxes`; fails for an id in `refusals`, never answers a `silent` one."""
 
     place: str
     sandboxes: dict[str, Sandbox] = field(default_factory=dict)
