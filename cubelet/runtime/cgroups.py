@@ -1,0 +1,98 @@
+"""The control group of one container, in every mounted hierarchy of either version.
+
+Only what the kernel's files say and take: it works where the runtime that made the group is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MOUNTED_AT: Final = Path("/sys/fs/cgroup")
+_PAUSE_S: Final = 0.02
+#: What is written where to let a frozen group go: version 1, version 2.
+_THAW: Final = (("freezer.state", "THAWED"), ("cgroup.freeze", "0"))
+
+
+def cgroup_version(mounted_at: Path = MOUNTED_AT) -> int:
+    """2 where the unified hierarchy is the only one, else 1."""
+    return 2 if (mounted_at / "cgroup.controllers").exists() else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """A group by the path that an OCI configuration names, such as /cubelet/ID."""
+
+    path: str
+    mounted_at: Path = MOUNTED_AT
+
+    def pids(self) -> set[int]:
+        """All processes in it and in groups below it."""
+        found: set[int] = set()
+        for folder in self._folders():
+            with contextlib.suppress(OSError):
+                found.update(int(word) for word in (folder / "cgroup.procs").read_text().split())
+        return found
+
+    async def kill(self, timeout_s: float) -> bool:
+        """SIGKILL all that is in it, thaw it so that they die; False where some still live."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.pids():
+                    self._kill_once()
+                    self._thaw()
+                    await asyncio.sleep(_PAUSE_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def remove(self, timeout_s: float) -> bool:
+        """Remove the empty group; the kernel may call it busy for a moment after its last end."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._remove_once():  # noqa: ASYNC110 - the kernel tells nobody.
+                    await asyncio.sleep(_PAUSE_S)
+        except TimeoutError:
+            return False
+        return True
+
+    def _kill_once(self) -> None:
+        """Processes are held by descriptors, and only those still in the group then are killed."""
+        with contextlib.ExitStack() as stack:
+            held: dict[int, int] = {}
+            for pid in self.pids():
+                with contextlib.suppress(OSError):
+                    held[pid] = os.pidfd_open(pid)
+                    stack.callback(os.close, held[pid])
+            for pid in self.pids() & held.keys():
+                with contextlib.suppress(OSError):
+                    signal.pidfd_send_signal(held[pid], signal.SIGKILL)
+
+    def _thaw(self) -> None:
+        for folder in self._folders():
+            for name, word in _THAW:
+                if (folder / name).exists():
+                    with contextlib.suppress(OSError):
+                        (folder / name).write_text(word)
+
+    def _remove_once(self) -> bool:
+        for folder in self._folders():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        return not any(self._folders())
+
+    def _folders(self) -> Iterator[Path]:
+        """Every folder of the group, the deepest first."""
+        trees = [self.mounted_at, *(p for p in self.mounted_at.iterdir() if p.is_dir())]
+        if cgroup_version(self.mounted_at) > 1:
+            trees = [self.mounted_at]
+        for tree in trees:
+            top = tree / self.path.lstrip("/")
+            for folder, _, _ in os.walk(top, topdown=False):
+                yield Path(folder)

@@ -1,0 +1,77 @@
+"""Shims' events, as hints to the engine: which sandbox to look at, and nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from cubelet.core.faults import Code, Reason, error
+from shimclient.events import EventsServer, TaskEvent
+
+_log = structlog.get_logger("cubelet.events")
+
+#: Of whatever else a shim tells, the agent is the cause itself.
+_TOPICS: Final = frozenset({"/tasks/paused", "/tasks/resumed", "/tasks/exit", "/tasks/oom"})
+#: sun_path less its closing NUL (unix(7)).
+_PATH_BYTES_MAX: Final = 107
+
+Hint = Callable[[str, str], None]
+
+
+class EventPump:
+    """Receives the events of all shims and calls `hint(sandbox_id, topic)` for those that matter.
+
+    `hint` must not wait, and may be given ids that nobody knows.
+    """
+
+    def __init__(self, path: Path, hint: Hint) -> None:
+        self._path = path
+        self._hint = hint
+        self._server = EventsServer()
+        self._pumping: asyncio.Task[None] | None = None
+
+    @property
+    def received(self) -> int:
+        """How many events came, wanted or not."""
+        return self._server.received
+
+    @property
+    def dropped(self) -> int:
+        """How many were lost because the queue was full."""
+        return self._server.dropped
+
+    async def start(self) -> None:
+        """Listen, and begin to hint. Raises CubeletError where the path cannot be a socket's."""
+        excess = len(os.fsencode(self._path)) - _PATH_BYTES_MAX
+        if excess > 0:
+            message = f"{self._path} is {excess} bytes too long for a socket; shorten the state_dir"
+            raise error(Code.INVALID_ARGUMENT, Reason.BAD_REQUEST, message)
+        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        await self._server.serve_path(str(self._path))
+        self._pumping = asyncio.create_task(self._pump(), name="events")
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._pumping is not None:
+            self._pumping.cancel()
+            await asyncio.gather(self._pumping, return_exceptions=True)
+        await self._server.close()
+
+    async def _pump(self) -> None:
+        while True:
+            event = await self._server.next()
+            if wanted(event):
+                try:
+                    self._hint(event.container_id, event.topic)
+                except Exception:  # noqa: BLE001 - the next event's sandbox has nothing to do with this one's.
+                    _log.exception("hint_failed", sandbox=event.container_id, topic=event.topic)
+
+
+def wanted(event: TaskEvent) -> bool:
+    """Whether it is about a sandbox itself, and not about a process that was added to it."""
+    return event.topic in _TOPICS and not event.exec_id
