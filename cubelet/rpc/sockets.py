@@ -21,7 +21,7 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """`tcp` is a loopback address such as 127.0.0.1:9999 or [::1]:9999; empty: no TCP."""
+    """`tcp` is an address of the loopback, such as 127.0.0.1:9999 or [::1]:9999; empty: no TCP."""
 
     socket_path: Path
     tcp: str = ""
@@ -60,11 +60,13 @@ def _check_owner_and_mode(directory: Path, found: os.stat_result) -> None:
 
 
 def loopback(tcp: str) -> str:
-    """Give `tcp` back if it is HOST:PORT with a loopback address, else raise CannotListen.
+    """The address to bind for HOST:PORT on the loopback; anything else raises CannotListen.
 
-    There is no authentication on TCP, so that an address others can reach is a mistake.
+    There is no authentication on TCP, so that an address others can reach is a mistake. "localhost"
+    is not looked up: what /etc/hosts says of it is not ours to trust.
     """
     host, colon, port = tcp.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host
     try:
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError as failed:
@@ -76,4 +78,4 @@ def loopback(tcp: str) -> str:
             f"{tcp} can be reached from other machines, and the agent has no authentication on "
             "TCP; listen on 127.0.0.1 or [::1] only"
         )
-    return tcp
+    return f"{host}:{port}"

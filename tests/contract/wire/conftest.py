@@ -34,7 +34,8 @@ async def call(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Caller]:
 
         async def raw(rpc: str, request: bytes) -> bytes:
             method = f"/cubelet.services.cubebox.v1.CubeboxMgr/{rpc}"
-            reply = await channel.unary_unary(method)(request, timeout=10)
+            stub: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+            reply = await stub(request, timeout=10)
             assert isinstance(reply, bytes)
             return reply
 

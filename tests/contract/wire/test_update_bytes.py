@@ -35,10 +35,9 @@ def reason(reply: bytes) -> str:
 async def test_a_pause_and_a_resume_to_the_byte(call: Caller, agent: FakeAgent) -> None:
     agent.add("s1")
     success = b"\x0a\x03r-1" + b"\x12\x03\x08\xc8\x01"
-    assert await call("Update", update("s1", "pause")) == success
-    assert agent.records["s1"].state is State.PAUSED
-    assert await call("Update", update("s1", "resume")) == success
-    assert agent.records["s1"].state is State.RUNNING
+    for action, state in (("pause", State.PAUSED), ("resume", State.RUNNING)):
+        assert await call("Update", update("s1", action)) == success
+        assert agent.records["s1"].state is state
 
 
 async def test_a_refusal_to_the_byte(call: Caller, agent: FakeAgent) -> None:
