@@ -112,6 +112,7 @@ async def delete_shim(
 ) -> Exit:
     """Run ``command ... delete``: clean up after a dead shim, kill its task; how that ended.
 
+    containerd's runc shim looks for a folder named `id` beside the bundle, so name the bundle that.
     Raises BootstrapError, with what the binary said.
     """
     arguments = _arguments(command, namespace, id, containerd_address)
