@@ -1,7 +1,24 @@
-"""ttrpc and containerd's shim v2 for Python: what a program needs to drive a shim, or be one."""
+"""ttrpc and containerd's shim v2 for Python: what a program needs to drive a shim, or be one.
+
+It stands alone: asyncio and protobuf, nothing of Cubelet, no gRPC. Everybody may import it.
+
+* `Client` calls one ttrpc server over a unix socket. `local_timeout_s` bounds our waiting and is
+  told to nobody. `wire_timeout_s` travels with the call, and makes containerd's runc shim kill runc
+  when it is over, so it is never sent unless asked for. A lost connection fails every call that
+  waits, and is never made anew behind the caller's back.
+* `Server` serves unary methods: a task for each request, which no dropped connection cancels; bad
+  frames are answered and end nothing; what goes over a limit is refused and counted.
+* `Task` is a shim's Task service (v2, or v3 where the shim is newer), `start_shim` and
+  `delete_shim` run a shim's binary, and `EventsServer` takes the events that shims send.
+* Errors are values: every one is a `ShimError`, and its `may_have_run` says whether the shim may
+  have carried the call out, or may still do so.
+* `shimclient.wire` is the codec alone, without any I/O. `shimclient.skeleton` is what a shim
+  process in Python starts from, and `shimclient.fake` is one for tests and drills.
+"""
 
 from __future__ import annotations
 
+from shimclient.bootstrap import ShimAddress, delete_shim, parse_start_answer, start_shim
 from shimclient.client import Client
 from shimclient.errors import (
     BootstrapError,
@@ -24,7 +41,9 @@ from shimclient.errors import (
     TransportLost,
     Unimplemented,
 )
+from shimclient.events import EventsServer, TaskEvent
 from shimclient.server import CallContext, Counters, Method, Server
+from shimclient.task import Exit, ShimInfo, Status, Task, TaskState
 
 __all__ = [
     "BootstrapError",
@@ -33,7 +52,9 @@ __all__ = [
     "Code",
     "ConnectFailed",
     "Counters",
+    "EventsServer",
     "Exhausted",
+    "Exit",
     "LocalDeadline",
     "LocalLimit",
     "Method",
@@ -46,9 +67,18 @@ __all__ = [
     "ReplyTooLarge",
     "RequestTooLarge",
     "Server",
+    "ShimAddress",
     "ShimError",
+    "ShimInfo",
+    "Status",
     "StatusError",
+    "Task",
+    "TaskEvent",
+    "TaskState",
     "TooLarge",
     "TransportLost",
     "Unimplemented",
+    "delete_shim",
+    "parse_start_answer",
+    "start_shim",
 ]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from shimclient import CallContext, Client, LocalDeadline, Method
+from shimclient import CallContext, Client, LocalDeadline, Method, Server
 from shimclient.api.ttrpc_pb2 import Request, Response
 from shimclient.client_connection import ClientConnection
 from shimclient.outbox import JOINED_BYTES_MAX, Outbox
@@ -71,6 +71,17 @@ async def test_a_reply_to_a_call_cancelled_in_the_same_turn_is_late() -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     assert client.late_replies == 1
+
+
+async def test_a_cancelled_call_leaves_nothing_behind() -> None:
+    client, connection, _ = connected()
+    call = start(client)
+    await turns()
+    assert len(connection._table) == 1
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert len(connection._table) == 0
 
 
 async def test_a_lost_connection_passes_over_calls_cancelled_in_the_same_turn() -> None:
@@ -179,12 +190,29 @@ async def test_the_last_reply_is_written_before_a_graceful_close() -> None:
     assert serving.transport.ended == "closed"
 
 
-async def test_a_connection_made_while_closing_is_closed() -> None:
+async def test_a_refusal_is_written_before_a_graceful_close() -> None:
     serving = Serving()
-    serving.shared.closing = True
-    late, transport = ServerConnection(serving.shared), FakeTransport()
+    serving.request(2)
+    serving.connection.close_when_idle()
+    assert serving.answered() == [2]
+    assert serving.transport.ended == "closed"
+
+
+async def test_a_connection_made_while_closing_is_closed() -> None:
+    server = Server({})
+    await server.close(grace_s=0)
+    late, transport = ServerConnection(server._shared), FakeTransport()
     late.connection_made(transport)
     assert transport.ended == "closed"
+
+
+async def test_half_a_connection_is_dropped_even_with_bytes_to_write() -> None:
+    serving = Serving()
+    serving.connection.eof_received()
+    assert serving.transport.ended == "aborted"
+    _, connection, transport = connected()
+    connection.eof_received()
+    assert transport.ended == "aborted"
 
 
 async def test_handlers_are_held_while_they_run() -> None:
