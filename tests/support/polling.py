@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 async def eventually(condition: Callable[[], bool], *, what: str, within_s: float = 10.0) -> None:
@@ -14,3 +14,15 @@ async def eventually(condition: Callable[[], bool], *, what: str, within_s: floa
         if loop.time() > end_s:
             raise AssertionError(f"not within {within_s} s: {what}")
         await asyncio.sleep(0.01)
+
+
+async def until(
+    condition: Callable[[], Awaitable[bool]], *, what: str, within_s: float = 20.0
+) -> None:
+    """As `eventually`, for a condition that has to be asked for."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not await condition():  # noqa: ASYNC110 - another process cannot set an Event.
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {within_s} s: {what}") from None
