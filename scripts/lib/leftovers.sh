@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# What a run of an agent may have left behind, found by its scratch directory and its sandbox's id,
+# which nobody else has. To be sourced from bash.
+
+# leftovers SCRATCH ID: one line for each process, mount and cgroup that is still there.
+leftovers() {
+    local pid
+    for pid in $(processes_of "$1" "$2"); do
+        echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null))"
+    done
+    mounts_below "$1" | sed 's/^/mount /'
+    cgroups_of "$2" | sed 's/^/cgroup /'
+}
+
+# remove_leftovers SCRATCH ID: thaw, kill, unmount, remove; nothing happens where nothing is left.
+remove_leftovers() {
+    local group pid mount
+    for group in $(cgroups_of "$2"); do
+        { echo THAWED >"$group/freezer.state" || echo 0 >"$group/cgroup.freeze"; } 2>/dev/null || true
+        while read -r pid; do
+            kill -KILL "$pid" 2>/dev/null || true
+        done <"$group/cgroup.procs"
+    done
+    for pid in $(processes_of "$1" "$2"); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    for mount in $(mounts_below "$1" | sort -r); do
+        umount --lazy "$mount" 2>/dev/null || true
+    done
+    for group in $(cgroups_of "$2" | sort -r); do
+        rmdir "$group" 2>/dev/null || true
+    done
+}
+
+# Processes whose command line names the id or the directory, or that work inside the directory.
+processes_of() {
+    local entry pid
+    for entry in /proc/[0-9]*; do
+        pid=${entry#/proc/}
+        [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] || continue
+        if tr '\0' '\n' <"$entry/cmdline" 2>/dev/null | grep -qF -e "$1" -e "$2"; then
+            echo "$pid"
+        elif [[ $(readlink "$entry/cwd" 2>/dev/null) == "$1"* ]]; then
+            echo "$pid"
+        fi
+    done
+}
+
+mounts_below() { awk -v below="$1/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts; }
+
+cgroups_of() { find /sys/fs/cgroup -depth -type d -path "*$1*" 2>/dev/null || true; }
