@@ -1,0 +1,230 @@
+"""The composition root: the daemon's command line, and the one place that knows every part.
+
+`cubelet serve` puts the parts together in the order in which they depend on each other, runs until
+it is told to stop, and takes them apart in the reverse order. Nobody imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import sqlite3
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import structlog
+
+from cubelet import __version__
+from cubelet.config import Config, ConfigError, load
+from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.engine.clock import RandomIds, SystemClock
+from cubelet.engine.engine import Engine
+from cubelet.lock import StateLock, prepare_state_dir
+from cubelet.obs import log
+from cubelet.obs.metrics import Metrics
+from cubelet.rpc.server import Needs, RpcServer
+from cubelet.rpc.sockets import CannotListen, Listen
+from cubelet.runtime.config import RuntimeConfig
+from cubelet.runtime.events import EventPump
+from cubelet.runtime.hooks import HttpHooks
+from cubelet.runtime.probe import probe
+from cubelet.runtime.registry import build_runtimes
+from cubelet.store.sqlite import SqliteStore
+
+_log = structlog.get_logger("cubelet.app")
+
+#: What `cubelet` exits with, besides 0 and click's own 2 for a wrong command line.
+EXIT_FAILED = 1
+EXIT_BAD_CONFIG = 2
+EXIT_STATE_DIR_TAKEN = 6
+
+#: A handler that is still there after the drain waits for nothing any more.
+_SERVER_GRACE_S = 1.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    envvar="CUBELET_CONFIG",
+    help="A TOML file; docs/configuration.md has its keys.",
+)
+_state_dir_option = click.option("--state-dir", help="Where records, sandboxes and sockets are.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cubelet")
+def main() -> None:
+    """Run the node agent for pausable sandboxes; cubecli is the tool that talks to it.
+
+    Exit codes: 0 stopped as asked, 1 failed, 2 wrong command line or configuration, 6 another agent
+    has the state directory.
+    """
+
+
+@main.command()
+@_config_option
+@_state_dir_option
+@click.option("--socket", help="The unix socket to serve on.")
+@click.option("--tcp", help="HOST:PORT on the loopback to serve on as well.")
+@click.option("--runtime", help="The runtime of sandboxes that name none.")
+def serve(
+    *,
+    config_path: Path | None,
+    state_dir: str | None,
+    socket: str | None,
+    tcp: str | None,
+    runtime: str | None,
+) -> None:
+    """Serve until SIGTERM. A second one does not wait for operations that still run."""
+    options = {
+        "state_dir": state_dir,
+        "server.socket": socket,
+        "server.tcp": tcp,
+        "runtime.default": runtime,
+    }
+    config = _load(config_path, options)
+    log.configure(config.log.level, sys.stderr)
+    try:
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(_serve(config))
+    except CubeletError as failed:
+        taken = failed.fault.reason is Reason.STATE_DIR_TAKEN
+        _die(str(failed), EXIT_STATE_DIR_TAKEN if taken else EXIT_FAILED)
+    except CannotListen as failed:
+        _die(str(failed), EXIT_FAILED)
+
+
+@main.command()
+@_config_option
+@_state_dir_option
+def runtimes(*, config_path: Path | None, state_dir: str | None) -> None:
+    """Say which runtimes can be used here, and of the others, why not."""
+    config = _load(config_path, {"state_dir": state_dir})
+    for one in probe(_runtime_config(config)):
+        click.echo(f"{one.name:<10} {'usable' if one.usable else f'not usable: {one.why}'}")
+
+
+def _load(config_path: Path | None, options: dict[str, str | None]) -> Config:
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        return load(config_path, given, env=os.environ, uid=os.geteuid())
+    except ConfigError as wrong:
+        _die(str(wrong), EXIT_BAD_CONFIG)
+
+
+def _die(message: str, code: int) -> NoReturn:
+    click.echo(f"cubelet: {message}", err=True)
+    sys.exit(code)
+
+
+def _fast_loop() -> type[asyncio.AbstractEventLoop] | None:
+    """Choose uvloop's loop where it is installed (extra `fast`); it is never needed."""
+    try:
+        loop: type[asyncio.AbstractEventLoop] = importlib.import_module("uvloop").Loop
+    except ImportError:
+        return None
+    return loop
+
+
+async def _serve(config: Config) -> None:
+    asked = _stop_signals()
+    async with AsyncExitStack() as parts:
+        engine, server = await _assemble(config, parts)
+        _log.info("ready", version=__version__, state_dir=config.state_dir)
+        await asked.get()
+        impatient = asyncio.create_task(asked.get())
+        parts.callback(impatient.cancel)
+        await _stop(engine, server, impatient, grace_s=config.server.shutdown_grace_s)
+
+
+def _stop_signals() -> asyncio.Queue[signal.Signals]:
+    """Each SIGTERM and SIGINT from here on, in order."""
+    asked: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.put_nowait, number)
+    return asked
+
+
+async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcServer]:
+    """Build everything from the lock up to the sockets; `parts` takes it apart in reverse."""
+    state_dir = Path(config.state_dir)
+    prepare_state_dir(state_dir)
+    parts.callback(StateLock(state_dir).release)
+    clock, ids = SystemClock(), RandomIds()
+    store = await SqliteStore.open(
+        state_dir / "cubelet.db", boot_id=_boot_id(), now_ns=clock.now().wall_ns
+    )
+    parts.push_async_callback(store.close)
+    runtimes = build_runtimes(_runtime_config(config))
+    for runtime in runtimes.values():
+        parts.push_async_callback(runtime.close)
+    engine = Engine(
+        store=store,
+        runtimes=runtimes,
+        hooks=HttpHooks(),
+        clock=clock,
+        ids=ids,
+        policy=config.policy,
+    )
+    parts.push_async_callback(engine.close)
+    await engine.start()
+    events = EventPump(
+        _runtime_config(config).events_socket, lambda sandbox_id, _: engine.hint(sandbox_id)
+    )
+    parts.push_async_callback(events.close)
+    await events.start()
+    needs = Needs(
+        agent=engine,
+        clock=clock,
+        ids=ids,
+        metrics=Metrics(),
+        sqlite_version=sqlite3.sqlite_version,
+    )
+    listen = Listen(socket_path=Path(config.server.socket), tcp=config.server.tcp)
+    server = RpcServer(needs, listen)
+    parts.push_async_callback(server.stop, 0)
+    await server.start()
+    return engine, server
+
+
+async def _stop(
+    engine: Engine, server: RpcServer, impatient: asyncio.Task[signal.Signals], *, grace_s: float
+) -> None:
+    """Refuse new work, see running operations end, answer their callers; then hang up."""
+    await server.drain()
+    drain = asyncio.create_task(engine.drain(grace_s))
+    await asyncio.wait({drain, impatient}, return_when=asyncio.FIRST_COMPLETED)
+    if drain.done():
+        _log.info("drained", left_open=drain.result())
+        await server.stop(_SERVER_GRACE_S)
+    else:
+        drain.cancel()
+        _log.warning("not_drained", why="a second signal came")
+
+
+def _runtime_config(config: Config) -> RuntimeConfig:
+    return RuntimeConfig(
+        state_dir=Path(config.state_dir),
+        templates_dir=Path(config.runtime.templates_dir),
+        default=config.runtime.default,
+        runc_binary=config.runtime.runc_binary,
+        shim_binary=config.runtime.shim_binary,
+    )
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError as failed:
+        message = f"{_BOOT_ID} cannot be read: {failed.strerror}; is /proc mounted?"
+        raise error(Code.FAILED_PRECONDITION, Reason.STATE_DIR_UNUSABLE, message) from failed
+
+
+if __name__ == "__main__":
+    main()
