@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FREEZER_ANNOTATION: Final = "cubelet.process/freezer"
 _CONFIG_BYTES_MAX: Final = 4 << 20
+#: The one 32-bit number that is no id: setresuid(2) reads it as "leave as it is".
+_NOBODY_ID: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +91,11 @@ def _spec_of(config: Any, bundle: Path) -> Spec:
     cwd = _get(process, "cwd", str, "/")
     if not cwd.startswith("/"):
         raise BundleError(f"process.cwd: {cwd!r} is not absolute")
-    user = _get(process, "user", dict, {})
     return Spec(
         args=args,
         env=env,
         cwd=cwd,
-        user=User(
-            _get(user, "uid", int, 0),
-            _get(user, "gid", int, 0),
-            tuple(_get(user, "additionalGids", list, [])),
-        ),
+        user=_user_of(_get(process, "user", dict, {})),
         no_new_privileges=_get(process, "noNewPrivileges", bool, default=False),
         root=_root_of(_get(config, "root", dict, {}), bundle),
         limits=_limits_of(_get(_get(config, "linux", dict, {}), "resources", dict, {})),
@@ -124,6 +121,15 @@ def _texts(parent: Any, name: str) -> tuple[str, ...]:
         if not isinstance(value, str) or "\0" in value:
             raise BundleError(f"{name}: {value!r} is not a text without zero bytes")
     return tuple(values)
+
+
+def _user_of(user: Any) -> User:
+    groups = _get(user, "additionalGids", list, [])
+    uid, gid = _get(user, "uid", int, 0), _get(user, "gid", int, 0)
+    for number in (uid, gid, *groups):
+        if type(number) is not int or not 0 <= number < _NOBODY_ID:
+            raise BundleError(f"process.user: {number!r} is no user or group number")
+    return User(uid, gid, tuple(groups))
 
 
 def _root_of(root: Any, bundle: Path) -> Path | None:

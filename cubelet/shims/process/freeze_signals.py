@@ -1,8 +1,8 @@
 """Standing still by SIGSTOP: for everybody, without a cgroup.
 
 Stopping a tree is a race against its forks, so it goes in rounds, and each round is decided by one
-pure function over two looks at the tree. Parents are stopped before and continued after their
-children: no shell that waits for its jobs ever sees one of them stopped.
+pure function over two looks at the tree. A parent stands still before its children are stopped, and
+goes on after them: no shell that waits for its jobs ever sees one of them stopped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FREEZE_S_MAX: Final = 10.0
 ROUNDS_MAX: Final = 2000
+#: A tree that grows down faster than this many rounds descend is stopped without regard to order.
+COURTEOUS_ROUNDS_MAX: Final = 40
 _DELAY_S_FIRST: Final = 0.0002
 _DELAY_S_MAX: Final = 0.02
 
@@ -41,23 +43,28 @@ class Round:
     grew: bool
 
 
-def plan_round(now: Walk, *, before: Walk | None, ours: Collection[Identity]) -> Round:
+def plan_round(
+    now: Walk, *, before: Walk | None, ours: Collection[Identity], courteous: bool
+) -> Round:
     """Decide one round.
 
     Settled means two looks in a row with everything stopped and nobody new, dead or alive. Then
     nobody was missed: a process that was missed either still runs as some stopped one's child, and
     the second look lists it, or has left a corpse, a child or a new orphan, each of which is new.
 
-    A process whose parent is blocked is not stopped, and let go if we had stopped it: a parent in
-    vfork(2) cannot be stopped until its child has executed something: to stop both is a deadlock.
+    A courteous round leaves alone whose parent does not stand still yet. In every round a process
+    whose parent is blocked is left alone, and let go if we had stopped it: a parent in vfork(2)
+    cannot be stopped until its child has executed something, so to stop both is a deadlock.
     """
+    loose = tuple(process.identity for process in now.living if not process.stopped)
     blocked = {process.identity for process in now.living if process.blocked}
     waited_for = {process.identity for process in now.living if process.parent in blocked}
-    loose = tuple(process.identity for process in now.living if not process.stopped)
+    after_parent = {process.identity for process in now.living if process.parent in set(loose)}
+    spared = after_parent if courteous else waited_for
     grew = before is None or not now.identities <= before.identities
     return Round(
         settled=before is not None and before.still and now.still and not grew,
-        stop=tuple(identity for identity in loose if identity not in waited_for),
+        stop=tuple(identity for identity in loose if identity not in spared),
         release=tuple(
             process.identity
             for process in now.living
@@ -97,18 +104,20 @@ class SignalFreezer:
         before: Walk | None = None
         delay_s = _DELAY_S_FIRST
         loose: tuple[Identity, ...] = ()
-        for _ in range(ROUNDS_MAX):
+        for number in range(ROUNDS_MAX):
             now = self._look(self._root)
-            plan = plan_round(now, before=before, ours=self._ours)
+            courteous = number < COURTEOUS_ROUNDS_MAX
+            plan = plan_round(now, before=before, ours=self._ours, courteous=courteous)
             if plan.settled:
                 return
+            descends = not self._ours.issuperset(plan.stop)
             self._carry_out(plan)
             before, loose = now, plan.loose
             if loop.time() >= give_up_at:
                 break
-            # New processes are chased at once; only what is on its way to a stop is waited for.
-            delay_s = 0.0 if plan.grew else min(max(delay_s * 2, _DELAY_S_FIRST), _DELAY_S_MAX)
-            await asyncio.sleep(delay_s)
+            # Only what is on its way to a stop is waited for: new processes are chased at once.
+            delay_s = _DELAY_S_FIRST if descends else min(delay_s * 2, _DELAY_S_MAX)
+            await asyncio.sleep(0.0 if plan.grew or not plan.loose else delay_s)
         raise FreezeFailed(_complaint(loose))
 
     def _carry_out(self, plan: Round) -> None:

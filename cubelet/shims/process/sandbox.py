@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING
 from cubelet.shims.process.cgroups import remove_group
 from cubelet.shims.process.errors import FreezeFailed, LaunchFailed, StillAlive
 from cubelet.shims.process.killing import kill_until_none, signal_if_allowed
-from cubelet.shims.process.tree import look, walk
-from shimclient.api.task_pb2 import CREATED, PAUSED, RUNNING, STOPPED, Status
+from cubelet.shims.process.tree import Walk, look
 from shimclient.errors import Code, StatusError
-from shimclient.task import Exit
+from shimclient.task import Exit, Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,10 +46,16 @@ class Sandbox:
     """
 
     def __init__(
-        self, parts: Parts, *, wall_ns: Callable[[], int], exited: Callable[[Exit], None]
+        self,
+        parts: Parts,
+        *,
+        look_at_tree: Callable[[], Walk],
+        wall_ns: Callable[[], int],
+        exited: Callable[[Exit], None],
     ) -> None:
         """Take over a held process; `exited` is called once, when the whole tree has ended."""
         self._parts = parts
+        self._look_at_tree = look_at_tree
         self._wall_ns = wall_ns
         self._exited = exited
         self._lock = asyncio.Lock()
@@ -71,14 +75,14 @@ class Sandbox:
         return self._ended.result() if self._ended.done() else None
 
     @property
-    def _status(self) -> Status.ValueType:
+    def _status(self) -> Status:
         if self._ended.done():
-            return STOPPED
+            return Status.STOPPED
         if self._paused:
-            return PAUSED
-        return RUNNING if self._started else CREATED
+            return Status.PAUSED
+        return Status.RUNNING if self._started else Status.CREATED
 
-    async def settled(self) -> Status.ValueType:
+    async def settled(self) -> Status:
         """The status; waits while something is being done to the task, as containerd's shims do."""
         async with self._lock:
             return self._status
@@ -86,7 +90,7 @@ class Sandbox:
     async def start(self, started: Callable[[], None]) -> None:
         """Let the first process execute its program; `started` comes before any word of its end."""
         async with self._lock:
-            self._require(CREATED, "start")
+            self._require(Status.CREATED, "start")
             self._started = True
             try:
                 await self._parts.held.release()
@@ -97,7 +101,7 @@ class Sandbox:
     async def pause(self, paused: Callable[[], None]) -> None:
         """Return when all stands still; else all goes on, and the error names who did not stop."""
         async with self._lock:
-            self._require(RUNNING, "pause")
+            self._require(Status.RUNNING, "pause")
             freezer = self._parts.freezer
             await _told(freezer.freeze())
             first = look(self.pid)
@@ -110,7 +114,7 @@ class Sandbox:
     async def resume(self, resumed: Callable[[], None]) -> None:
         """Let everything go on that `pause` stopped."""
         async with self._lock:
-            self._require(PAUSED, "resume")
+            self._require(Status.PAUSED, "resume")
             await _told(self._parts.freezer.thaw())
             self._paused = False
             resumed()
@@ -118,7 +122,8 @@ class Sandbox:
     async def kill(self, number: int, *, everyone: bool) -> None:
         """Signal the first process or the whole tree. SIGKILL ends a paused tree as a whole.
 
-        Any other signal waits in a paused tree until it is resumed.
+        Any other signal waits in a paused tree until it is resumed, except that one which would
+        end a process does so at once under the freezer of cgroup version 2: the kernel's own rule.
         """
         if not 0 < number < signal.NSIG:
             raise StatusError(Code.INVALID_ARGUMENT, f"signal {number} is none")
@@ -135,10 +140,10 @@ class Sandbox:
     async def delete(self) -> Exit:
         """Remove all that is left of a stopped task; one that never started is ended first."""
         async with self._lock:
-            if self._status == CREATED:
+            if self._status == Status.CREATED:
                 signal_if_allowed(self._parts.held.identity, signal.SIGKILL)
             else:
-                self._require(STOPPED, "delete")
+                self._require(Status.STOPPED, "delete")
         ended = await self.wait()
         async with self._lock:
             await _told(self._remove())
@@ -164,16 +169,15 @@ class Sandbox:
         """Let the process see the end of its input."""
         self._parts.keeper.close()
 
-    def _require(self, wanted: Status.ValueType, verb: str) -> None:
+    def _require(self, wanted: Status, verb: str) -> None:
         if self._status != wanted:
             raise StatusError(
                 Code.UNKNOWN,
-                f"cannot {verb} a task that is {Status.Name(self._status)};"
-                f" it must be {Status.Name(wanted)}",
+                f"cannot {verb} a task that is {self._status.name}; it must be {wanted.name}",
             )
 
     def _living(self) -> tuple[Identity, ...]:
-        return tuple(process.identity for process in walk(os.getpid()).living)
+        return tuple(process.identity for process in self._look_at_tree().living)
 
     async def _watch_first_process(self) -> None:
         """When the first process ends, end the rest, as the kernel does in a pid namespace."""

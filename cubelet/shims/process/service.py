@@ -21,6 +21,7 @@ from cubelet.shims.process.record import Record
 from cubelet.shims.process.sandbox import Parts, Sandbox
 from cubelet.shims.process.spawn import hold
 from cubelet.shims.process.stdio import open_stdio
+from cubelet.shims.process.tree import walk
 from shimclient.api import events_pb2, task_pb2
 from shimclient.errors import Code, StatusError
 from shimclient.skeleton.service import ShimContext, TaskService
@@ -113,7 +114,7 @@ class ProcessService(TaskService):
             id=request.id,
             bundle=created.bundle,
             pid=sandbox.pid,
-            status=status,
+            status=task_pb2.Status.ValueType(status),
             stdin=created.stdin,
             stdout=created.stdout,
             stderr=created.stderr,
@@ -219,6 +220,7 @@ class ProcessService(TaskService):
         parts = Parts(held, freezer, limit_groups, stdio.keeper)
         return Sandbox(
             parts,
+            look_at_tree=lambda: walk(os.getpid()),
             wall_ns=self.context.wall_ns,
             exited=lambda ended: self._publish_exit(request.id, ended),
         )
