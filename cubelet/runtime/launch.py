@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from cubelet.runtime.faults import call_failed, failed, not_started
 from cubelet.runtime.identity import Identity, identify
 from cubelet.runtime.kinds import Kind
 from cubelet.runtime.links import Links
-from cubelet.runtime.note import Note, write_note
+from cubelet.runtime.note import Note, handle_at, write_note
 from cubelet.runtime.places import Place, place_of
 from cubelet.runtime.templates import Templates
 from shimclient import BootstrapError, ShimError
@@ -55,7 +54,8 @@ class Launcher:
         place = place_of(self.config.state_dir, record.id)
         rootfs = await self._rootfs(record, place)
         self._refuse_taken(record, place)
-        await asyncio.to_thread(self._lay_down, record, place)
+        # Not in a thread: a thread would go on after a cancel, beside the removal that follows it.
+        self._lay_down(record, place)
         link = self.links.of(record.id, place)
         link.read_log()
         shim = await start_shim(
@@ -67,14 +67,7 @@ class Launcher:
             containerd_address=containerd_address(self.config),
             timeout_s=_START_TIMEOUT_S,
         )
-        handle = Handle(
-            address=shim.address,
-            version=shim.version,
-            shim_pid=0,
-            shim_start_ticks=0,
-            pid=0,
-            pid_start_ticks=0,
-        )
+        handle = handle_at(shim.address, shim.version)
         write_note(place, Note(record.incarnation, handle))
         task = await link.task(shim.address, shim.version)
         return await self._run(task, record, place, rootfs, handle)

@@ -13,6 +13,9 @@ import msgspec
 from cubelet.core.model import Handle
 from cubelet.runtime.places import Place
 
+#: The version that a shim most likely speaks of which only the address is known.
+_VERSION = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -35,3 +38,22 @@ def read_note(place: Place) -> Note | None:
         return msgspec.json.decode(place.note.read_bytes(), type=Note)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def read_address(place: Place) -> Handle | None:
+    """What the bundle's file `address` tells, which shims of containerd 1.x and ours write.
+
+    It is there where the agent died between a shim's start and the note of it.
+    """
+    try:
+        address = (place.bundle / "address").read_text().strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return handle_at(address, _VERSION) if address else None
+
+
+def handle_at(address: str, version: int) -> Handle:
+    """A shim of which no process is known yet."""
+    return Handle(
+        address=address, version=version, shim_pid=0, shim_start_ticks=0, pid=0, pid_start_ticks=0
+    )

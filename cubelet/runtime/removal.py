@@ -27,9 +27,9 @@ from cubelet.runtime.kinds import Kind
 from cubelet.runtime.launch import containerd_address
 from cubelet.runtime.links import Links
 from cubelet.runtime.mounts import mounts_below, unmount_below
-from cubelet.runtime.note import read_note
+from cubelet.runtime.note import read_address, read_note
 from cubelet.runtime.places import Place, place_of
-from shimclient import BootstrapError, NotFound, ShimError
+from shimclient import BootstrapError, ConnectFailed, NotFound, ShimError
 from shimclient.address import socket_path
 from shimclient.bootstrap import delete_shim
 
@@ -71,7 +71,7 @@ class Remover:
         note = read_note(place)
         if note is not None and note.incarnation != record.incarnation:
             return None
-        handle = record.handle or (note.handle if note else None)
+        handle = record.handle or (note.handle if note else None) or read_address(place)
         if handle is None and not place.bundle.exists():
             return None
         if handle is not None and handle.shim_pid:
@@ -149,7 +149,7 @@ class Remover:
         if self.kind.runtime_root is not None:
             _remove_tree(self.kind.runtime_root / record.namespace / record.id)
         if handle is not None:
-            Path(socket_path(handle.address)).unlink(missing_ok=True)
+            _remove_socket(handle.address)
         _remove_tree(place.bundle)
 
 
@@ -184,6 +184,12 @@ async def _unless_gone(call: Awaitable[object]) -> None:
     """That the shim knows no such task (any more) is what we want."""
     with contextlib.suppress(NotFound):
         await call
+
+
+def _remove_socket(address: str) -> None:
+    """A shim that was killed leaves its socket; an address that is none has left nothing."""
+    with contextlib.suppress(ConnectFailed):
+        Path(socket_path(address)).unlink(missing_ok=True)
 
 
 def _remove_tree(folder: Path) -> None:

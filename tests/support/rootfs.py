@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-_PROGRAMS = ("sh", "sleep", "cat", "ls", "mkdir", "rm", "touch", "true", "false", "echo", "id")
+_PROGRAMS = ("sh", "sleep", "cat", "ls", "mkdir", "mv", "rm", "touch", "true", "false", "id")
 _FOLDERS = ("proc", "sys", "dev", "tmp", "etc", "root", "run")
 _LIBRARY = re.compile(r"(/\S+) \(0x")
 
