@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -13,6 +14,9 @@ from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 
 #: More are cut off, after the filter, the newest and living ones kept.
 SANDBOXES_MAX = 5000
+
+#: How many are translated before others get their turn: a few milliseconds' worth.
+_AT_ONCE = 100
 
 #: RESUMING is shown as PAUSED, which it is until it runs. A deletion that was accepted is not shown
 #: at all, and CONTAINER_UNKNOWN, which masters take for dead, is said of nothing.
@@ -26,15 +30,25 @@ STATES: Mapping[State, pb.ContainerState.ValueType] = {
 }
 
 
-def list_sandboxes(agent: Agent, request: pb.ListCubeSandboxRequest) -> pb.ListCubeSandboxResponse:
-    """With an id, that sandbox or none, and no filter; else all that fit the filter."""
+async def list_sandboxes(
+    agent: Agent, request: pb.ListCubeSandboxRequest
+) -> pb.ListCubeSandboxResponse:
+    """With an id, that sandbox or none, and no filter; else all that fit the filter.
+
+    What is listed is what was there at the beginning: records never change, there come new ones.
+    """
     shown = [record for record in agent.view() if record.state in STATES]
     if request.id:
         chosen = tuple(record for record in shown if record.id == request.id)
     else:
         chosen = _first(record for record in shown if _fits(record, request.filter))
     whole = request.option.private_with_cubebox_store
-    return pb.ListCubeSandboxResponse(items=[_sandbox(record, whole=whole) for record in chosen])
+    reply = pb.ListCubeSandboxResponse()
+    for start in range(0, len(chosen), _AT_ONCE):
+        some = chosen[start : start + _AT_ONCE]
+        reply.items.extend(_sandbox(record, whole=whole) for record in some)
+        await asyncio.sleep(0)
+    return reply
 
 
 def _first(records: Iterable[Record]) -> tuple[Record, ...]:

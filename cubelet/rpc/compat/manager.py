@@ -59,7 +59,7 @@ class CubeboxMgr(cubebox_pb2_grpc.CubeboxMgrServicer):
         """All sandboxes, or those that fit."""
         del context
         try:
-            return list_sandboxes(self._agent, request)
+            return await list_sandboxes(self._agent, request)
         except CubeletError:
             raise
         except Exception as failed:

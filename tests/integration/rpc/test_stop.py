@@ -60,6 +60,7 @@ async def test_a_caller_that_gives_up_ends_the_waiting_only(
     with pytest.raises(asyncio.CancelledError):
         await call
     assert await server._gate.idle(10)
+    assert server._gate._tasks == set()
     assert outcome(needs, "CANCELLED") == 1
     assert needs.metrics.registry.get_sample_value("cubelet_rpc_in_flight") == 0
     gate.set()
