@@ -17,6 +17,7 @@ from shimclient.fake.failpoints import (
     parse_duration_ms,
     parse_failpoints,
 )
+from shimclient.skeleton.errors import SetupError
 
 #: An environment variable and an annotation of config.json that hold a script in JSON.
 SCRIPT_VARIABLE: Final = "SHIM_FAKE_SCRIPT"
@@ -24,7 +25,7 @@ SCRIPT_ANNOTATION: Final = "shimclient.fake/script"
 _FILE_BYTES_MAX: Final = 1 << 20
 
 
-class ScriptError(Exception):
+class ScriptError(SetupError):
     """A script that cannot be read; the text says where it stands and what is wrong."""
 
 

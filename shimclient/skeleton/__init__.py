@@ -23,6 +23,7 @@ A shim is a `Program` and a `TaskService`; its ``__main__`` is four lines::
   waits), ``reaper`` (start children by ``reaper.spawn``: it reaps all children, so asyncio's
   subprocesses cannot be used), ``state`` (a `StateFile` in the bundle, replaced whole and synced;
   its ``save`` blocks for a disk write), ``stop()``, ``wall_ns()``.
+* An error of the set-up (SetupError, in errors.py) ends the command with one line on stderr.
 * The process is a subreaper, leads its own session, logs by `logging` to the bundle's ``log``,
   ends at SIGTERM or Shutdown after answering what is in flight, and removes its socket.
 

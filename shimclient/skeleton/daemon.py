@@ -11,6 +11,8 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Final
 
+from shimclient.skeleton.errors import SetupError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -19,7 +21,7 @@ _READY: Final = b"\x00"
 _ERROR_BYTES_MAX: Final = 4096
 
 
-class StartFailed(Exception):
+class StartFailed(SetupError):
     """The server process ended before it served; the text is its own."""
 
 
@@ -63,7 +65,7 @@ def _run_child(serve: Callable[[Callable[[], None]], None], report: int, log: Pa
     except BaseException as error:  # noqa: BLE001 - this is the process's last line
         traceback.print_exc()
         if not told:
-            os.write(report, f"{type(error).__name__}: {error}".encode()[:_ERROR_BYTES_MAX])
+            os.write(report, (str(error) or type(error).__name__).encode()[:_ERROR_BYTES_MAX])
     finally:
         sys.stderr.flush()
         os._exit(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 import sys
 from dataclasses import replace
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError
 
 from shimclient.api import bootstrap_pb2, task_pb2
-from shimclient.skeleton.daemon import StartFailed, run_in_background
+from shimclient.skeleton.daemon import run_in_background
+from shimclient.skeleton.errors import SetupError
 from shimclient.skeleton.flags import Action, Flags, UsageError, parse_flags
 from shimclient.skeleton.serve import Program, serve_shim
 from shimclient.skeleton.sockets import (
@@ -24,7 +26,7 @@ from shimclient.skeleton.sockets import (
     socket_dir,
     socket_name,
 )
-from shimclient.skeleton.statefile import StateFileBroken, replace_file
+from shimclient.skeleton.statefile import replace_file
 from shimclient.stamps import set_stamp
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         sys.stderr.write(f"{name}: {error}; see --help\n")
         return 2
-    except (SocketError, StartFailed, StateFileBroken, OSError) as error:
+    except (SetupError, OSError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
     return 0
@@ -72,20 +74,30 @@ def _start(program: Program, flags: Flags) -> None:
     if params and not os.environ.get("TTRPC_ADDRESS"):
         os.environ["TTRPC_ADDRESS"] = params.containerd_ttrpc_address
     bundle = Path(flags.bundle)
+    if not bundle.is_dir():
+        raise SetupError(f"the bundle {bundle} is no folder")
     folder = socket_dir(params.socket_dir if params else "", os.environ)
     path = folder / socket_name(flags.address, flags.namespace, group_of(bundle, flags.id))
-    listener = bind_exclusively(path)
-    if listener is not None:
-        with listener:
-
-            def serve(ready: Callable[[], None]) -> None:
-                asyncio.run(serve_shim(program, flags, listener, ready))
-
-            run_in_background(serve, bundle / "log")
     address = f"unix://{path}"
+    listener = bind_exclusively(path)
     # containerd 1.x finds a running shim again by this file.
     replace_file(bundle / "address", address.encode(), sync=False)
+    if listener is not None:
+        try:
+            _serve_in_background(program, flags, listener)
+        except SetupError:
+            path.unlink(missing_ok=True)
+            (bundle / "address").unlink(missing_ok=True)
+            raise
     _answer(address, as_protobuf=params is not None)
+
+
+def _serve_in_background(program: Program, flags: Flags, listener: socket.socket) -> None:
+    def serve(ready: Callable[[], None]) -> None:
+        asyncio.run(serve_shim(program, flags, listener, ready))
+
+    with listener:
+        run_in_background(serve, Path(flags.bundle) / "log")
 
 
 def _read_params(flags: Flags) -> bootstrap_pb2.BootstrapParams | None:

@@ -38,6 +38,7 @@ class Publisher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._delayed: set[asyncio.TimerHandle] = set()
+        self._in_flight = 0
         self._client: Client | None = None
         self._sender: asyncio.Task[None] | None = None
         self.sent = 0
@@ -61,7 +62,7 @@ class Publisher:
             async with asyncio.timeout(grace_s):
                 await self._idle.wait()
         except TimeoutError:
-            self.given_up += len(self._queue) + len(self._delayed)
+            self.given_up += len(self._queue) + len(self._delayed) + self._in_flight
         for timer in self._delayed:
             timer.cancel()
         self._sender.cancel()
@@ -84,7 +85,10 @@ class Publisher:
                     self._idle.set()
                 await self._queued.wait()
             envelope, repeats = self._queue.popleft()
-            if await self._forward(envelope):
+            self._in_flight = 1
+            taken = await self._forward(envelope)
+            self._in_flight = 0
+            if taken:
                 self.sent += 1
             elif repeats == REPEATS_MAX:
                 self.given_up += 1

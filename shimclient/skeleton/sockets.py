@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shimclient.listen import bind_unix
+from shimclient.skeleton.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ _GROUP_ANNOTATIONS: Final = ("io.containerd.runc.v2.group", "io.kubernetes.cri.s
 _BACKLOG: Final = 128
 
 
-class SocketError(Exception):
+class SocketError(SetupError):
     """No socket can be bound here; the text says why."""
 
 

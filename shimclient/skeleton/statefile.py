@@ -6,11 +6,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from shimclient.skeleton.errors import SetupError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class StateFileBroken(Exception):
+class StateFileBroken(SetupError):
     """The file is there but is no state of ours. It is left as it is for somebody to look at."""
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from shimclient.api import events_pb2
 from shimclient.errors import NotFound, Refused
+from shimclient.skeleton.sockets import CONTAINERD_SOCKET_DIR, socket_name
 from shimclient.task import Status
 from tests.support.labs import PATIENCE_S, ShimLab
 from tests.support.polling import eventually, until
@@ -115,6 +116,13 @@ async def test_killing_a_paused_task_ends_it_with_137_and_no_resumed_event(lab: 
     assert (await lab.task.wait(lab.id, local_timeout_s=PATIENCE_S)).exit_status == 137
     topics = [event.topic for event in await lab.events_until("/tasks/exit")]
     assert topics == ["/tasks/create", "/tasks/start", "/tasks/paused", "/tasks/exit"]
+
+
+async def test_the_socket_has_the_name_that_containerd_computes(lab: ShimLab) -> None:
+    name = socket_name(str(lab.bundle), "contract", lab.id)
+    assert lab.address.address == f"unix://{CONTAINERD_SOCKET_DIR}/{name}"
+    assert (lab.bundle / "address").read_text() == lab.address.address
+    await lab.create()
 
 
 async def test_a_second_start_answers_the_address_of_the_first(lab: ShimLab) -> None:
