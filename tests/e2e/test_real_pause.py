@@ -11,11 +11,11 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from tests.support.rootfs import host_template
 
 from cubelet.api.v1 import sandboxes_pb2 as api
 from tests.support.agent_process import AgentProcess, wait_until
 from tests.support.counter import Counter
+from tests.support.rootfs import build_rootfs
 from tests.support.runc_wrapper import RuncWrapper
 
 pytestmark = pytest.mark.real
@@ -25,7 +25,7 @@ CYCLES = 200
 
 @pytest.fixture
 def counter(real_agent: AgentProcess, state_dir: Path) -> Counter:
-    return Counter(real_agent, "counter", host_template(state_dir / "template"))
+    return Counter(real_agent, "counter", build_rootfs(state_dir / "template"))
 
 
 def pause(agent: AgentProcess, sandbox_id: str, *, timeout_s: float = 60) -> api.Sandbox:
@@ -34,6 +34,11 @@ def pause(agent: AgentProcess, sandbox_id: str, *, timeout_s: float = 60) -> api
 
 def resume(agent: AgentProcess, sandbox_id: str) -> api.Sandbox:
     return agent.api.Resume(api.ResumeRequest(id=sandbox_id), timeout=60).sandbox
+
+
+def has_ended(pid: int) -> bool:
+    """Whether it runs no more; who inherited its remains may not have reaped them yet."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_pause_freezes_and_resume_thaws(real_agent: AgentProcess, counter: Counter) -> None:
@@ -159,8 +164,8 @@ def test_a_paused_and_a_hung_sandbox_can_be_deleted_and_leave_nothing(
     shim.suspend()
     for victim in (counter, hung):
         real_agent.api.Delete(api.DeleteRequest(id=victim.id), timeout=60)
-        assert not Path(f"/proc/{victim.pid}").exists()
-    assert not shim.is_running()
+        wait_until(lambda pid=victim.pid: has_ended(pid), what="it has ended")  # type: ignore[misc]
+    assert has_ended(shim.pid)
     assert not real_agent.api.List(api.ListRequest(), timeout=5).sandboxes
     assert str(state_dir) not in Path("/proc/self/mountinfo").read_text()
     assert not list((state_dir / "sandboxes").iterdir())

@@ -19,9 +19,7 @@ class Counter:
     def __init__(self, agent: AgentProcess, sandbox_id: str, template: Path | None = None) -> None:
         self._agent = agent
         self.id = sandbox_id
-        spec = api.Spec(
-            args=["/bin/sh", "-c", COUNT], template=str(template) if template else ""
-        )
+        spec = api.Spec(args=["/bin/sh", "-c", COUNT], template=str(template) if template else "")
         request = api.CreateRequest(id=sandbox_id, spec=spec)
         self.pid = agent.api.Create(request, timeout=60).sandbox.pid
         wait_until(lambda: self.value() > 0, what="the counter counts")
