@@ -79,7 +79,7 @@ class Gate(grpc.aio.ServerInterceptor):
         started_s = self._clock.now().mono_s
         self._metrics.rpc_in_flight.inc()
         try:
-            reply = await self._attempt(method, request, context)
+            reply = await self._attempt(call, method, request, context)
         except asyncio.CancelledError:
             # The caller gave up. What it asked for goes on in the sandbox's worker.
             call.outcome = "CANCELLED"
@@ -91,9 +91,8 @@ class Gate(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         return reply
 
-    async def _attempt(self, method: Method, request: Any, context: Context) -> Any:
+    async def _attempt(self, call: CallInfo, method: Method, request: Any, context: Context) -> Any:
         """The method's reply, or the fault it ended with."""
-        call = CURRENT.get()
         try:
             if not self.draining:
                 return await method(request, context)
@@ -102,8 +101,7 @@ class Gate(grpc.aio.ServerInterceptor):
             fault = failed.fault
         except Exception as failed:  # noqa: BLE001 - the last door: nothing may leak past it.
             fault = incidents.fault_of(incidents.report(failed, self._ids))
-        if call is not None:
-            call.outcome, call.message = fault.reason.value, fault.message
+        call.outcome, call.message = fault.reason.value, fault.message
         return fault
 
     def _track(self) -> None:
