@@ -9,9 +9,10 @@ cubelet/api/v1/node_pb2.py. Nothing that is generated is committed.
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
-import sysconfig
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,12 @@ def generate(root: Path) -> int:
 
 
 def _plugin(name: str) -> Path:
-    """Where the generator plug-in stands: beside this interpreter, or in a build environment."""
-    candidates = [Path(sysconfig.get_path("scripts")) / name, Path(sys.executable).parent / name]
-    for entry in sys.path:
-        candidates.append(Path(entry).parents[2] / "bin" / name if len(Path(entry).parts) > 3 else Path(name))
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise FileNotFoundError(f"{name} is not installed; install the build requirements")
+    """Where the generator plug-in stands: beside this interpreter, or in a build's own PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; install the build requirements")
+    return Path(found)
 
 
 def _run(command: list[str]) -> None:
