@@ -6,7 +6,7 @@
 leftovers() {
     local pid
     for pid in $(processes_of "$1" "$2"); do
-        echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null))"
+        echo "process $pid ($({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null))"
     done
     mounts_below "$1" | sed 's/^/mount /'
     cgroups_of "$2" | sed 's/^/cgroup /'
@@ -32,17 +32,14 @@ remove_leftovers() {
     done
 }
 
-# Processes whose command line names the id or the directory, or that work inside the directory.
+# Processes whose command line names the id or the directory, or that work inside the directory. The
+# grep that looks names them too, but is gone by the time the loop looks again.
 processes_of() {
-    local entry pid
-    for entry in /proc/[0-9]*; do
-        pid=${entry#/proc/}
-        [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] || continue
-        if tr '\0' '\n' <"$entry/cmdline" 2>/dev/null | grep -qF -e "$1" -e "$2"; then
-            echo "$pid"
-        elif [[ $(readlink "$entry/cwd" 2>/dev/null) == "$1"* ]]; then
-            echo "$pid"
-        fi
+    {
+        grep -lsF -e "$1" -e "$2" /proc/[0-9]*/cmdline
+        find /proc/[0-9]*/cwd -maxdepth 0 -lname "$1*" 2>/dev/null
+    } | cut -d/ -f3 | sort -un | while read -r pid; do
+        [ "$pid" = "$$" ] || [ ! -e "/proc/$pid" ] || echo "$pid"
     done
 }
 
