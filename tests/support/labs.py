@@ -222,3 +222,10 @@ def runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def stands_still(pid: int) -> bool:
+    """Whether every thread of a process is stopped: SIGSTOP reaches them one by one."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    states = [(thread / "stat").read_text().rpartition(") ")[2][0] for thread in threads]
+    return set(states) == {"T"}

@@ -10,7 +10,7 @@ import pytest
 from shimclient.client import Client
 from shimclient.errors import ConnectFailed, LocalDeadline, NotFound, TransportLost
 from shimclient.task import Status, Task
-from tests.support.labs import PATIENCE_S, ShimLab, runs
+from tests.support.labs import PATIENCE_S, ShimLab, runs, stands_still
 from tests.support.polling import eventually
 
 SLOW_S = 1.0
@@ -87,6 +87,7 @@ async def test_a_stopped_shim_accepts_and_does_late_what_nobody_waits_for(lab: S
     await lab.events_until("/tasks/start")
     os.kill(lab.shim_pid, 19)
     try:
+        await eventually(lambda: stands_still(lab.shim_pid), what="the shim stops")
         second = await Client.connect(lab.address.address)
         with pytest.raises(LocalDeadline):
             await Task(second).state(lab.id, local_timeout_s=0.1)
