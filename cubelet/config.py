@@ -39,8 +39,6 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     socket: str = ""
     #: HOST:PORT on the loopback, or empty for none. Port 0: one that is free.
     tcp: str = ""
-    #: The group that may use the socket; empty: the agent's own.
-    socket_group: str = ""
     #: How long a stop waits for operations: a call's 30 s, a query's 5 s, and the write.
     shutdown_grace_s: float = 36.0
 
@@ -58,10 +56,9 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the agent says, on stderr."""
+    """What the agent says, on stderr, one JSON object a line."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -29,7 +29,7 @@ def test_everything_has_a_default() -> None:
     assert config.server.socket == "/var/lib/cubelet/run/cubelet.sock"
     assert config.runtime.templates_dir == "/var/lib/cubelet/templates"
     assert config.policy == Policy()
-    assert (config.log.level, config.log.format) == ("info", "json")
+    assert config.log.level == "info"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,6 @@ def test_a_file_sets_every_key(tmp_path: Path) -> None:
         [server]
         socket = "/s/x.sock"
         tcp = "127.0.0.1:9999"
-        socket_group = "cube"
         shutdown_grace_s = 5
         [runtime]
         default = "process"
@@ -75,22 +74,21 @@ def test_a_file_sets_every_key(tmp_path: Path) -> None:
         stuck_s = 2.5
         [log]
         level = "debug"
-        format = "console"
         """,
     )
     assert config.server.tcp == "127.0.0.1:9999"
     assert config.server.shutdown_grace_s == 5.0
     assert config.runtime.templates_dir == "/t"
     assert config.policy == Policy(call_deadline_s=1.0, stuck_s=2.5)
-    assert config.log.format == "console"
+    assert config.log.level == "debug"
 
 
 def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
-    text = '[server]\ntcp = "127.0.0.1:1"\nsocket_group = "a"\n[log]\nlevel = "error"\n'
-    env = {"CUBELET_SERVER__TCP": "127.0.0.1:2", "CUBELET_SERVER__SOCKET_GROUP": "b"}
+    text = '[server]\ntcp = "127.0.0.1:1"\nsocket = "/a"\n[log]\nlevel = "error"\n'
+    env = {"CUBELET_SERVER__TCP": "127.0.0.1:2", "CUBELET_SERVER__SOCKET": "/b"}
     config = loaded(tmp_path, text, env=env, overrides={"server.tcp": "127.0.0.1:3"})
     assert config.server.tcp == "127.0.0.1:3"
-    assert config.server.socket_group == "b"
+    assert config.server.socket == "/b"
     assert config.log.level == "error"
 
 
