@@ -40,6 +40,11 @@ class Cgroup:
                 found.update(int(word) for word in (folder / "cgroup.procs").read_text().split())
         return found
 
+    @property
+    def exists(self) -> bool:
+        """Whether any hierarchy has it."""
+        return any(self._folders())
+
     async def kill(self, timeout_s: float) -> bool:
         """SIGKILL all that is in it, thaw it so that they die; False where some still live."""
         try:
@@ -85,7 +90,7 @@ class Cgroup:
         for folder in self._folders():
             with contextlib.suppress(OSError):
                 folder.rmdir()
-        return not any(self._folders())
+        return not self.exists
 
     def _folders(self) -> Iterator[Path]:
         """Every folder of the group, the deepest first."""

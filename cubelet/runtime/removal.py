@@ -176,8 +176,12 @@ class _Remains:
 
     def left(self) -> list[str]:
         """Everything of it that is still there, for people."""
-        files = [str(self.place.bundle)] if self.place.bundle.exists() else []
-        return [*self.living(), *mounts_below(self.place.bundle), *files]
+        left = [*self.living(), *mounts_below(self.place.bundle)]
+        if self.kind.container and self.kind.cgroup(self.record.id).exists:
+            left.append(f"control group {self.kind.cgroup(self.record.id).path}")
+        if self.place.bundle.exists():
+            left.append(str(self.place.bundle))
+        return left
 
 
 async def _unless_gone(call: Awaitable[object]) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 from cubelet.core.faults import Code, CubeletError, Reason, error
 
 _TAR_ENDINGS: Final = (".tar", ".tar.gz", ".tgz")
+_UNFINISHED: Final = ".unpacking-"
 _BYTES_MAX: Final = 64 << 30
 _MEMBERS_MAX: Final = 2_000_000
 #: These have a meaning in an overlay's options and cannot be said there.
@@ -44,7 +45,7 @@ class Templates:
             )
         base = self.folder / name
         for path in (base, *(base.with_name(base.name + ending) for ending in _TAR_ENDINGS)):
-            if path.is_dir() or (path.is_file() and path.name.endswith(_TAR_ENDINGS)):
+            if _is_template(path):
                 return _usable(path.resolve())
         raise _not_found(
             f"no template {name[:200]!r}: neither a folder {base} nor a tar of it"
@@ -83,6 +84,19 @@ class Templates:
             task.exception()  # Those who wait have it; nobody may be left who does.
 
 
+def clear_unfinished(cache: Path) -> None:
+    """Remove what a killed agent has left half unpacked; before this one unpacks anything."""
+    for beside in cache.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _is_template(path: Path) -> bool:
+    try:
+        return path.is_dir() or (path.is_file() and path.name.endswith(_TAR_ENDINGS))
+    except OSError:  # A name too long, or a folder that we may not look into.
+        return False
+
+
 def _usable(path: Path) -> Path:
     if _NOT_IN_OPTIONS & set(str(path)):
         raise _not_found(
@@ -100,8 +114,8 @@ def _entry_name(tar: Path) -> str:
 
 def _unpack(tar: Path, entry: Path) -> Path:
     """Unpack beside, then rename: the entry is never there half."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=entry.parent))
+    entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=entry.parent))
     try:
         root = beside / "root"
         root.mkdir(mode=0o755)

@@ -8,12 +8,9 @@ from pathlib import Path
 import pytest
 
 from cubelet.runtime.config import RuntimeConfig
-from cubelet.runtime.events import EventPump
-from cubelet.runtime.kinds import FAKE, PROCESS, SHIMV2
-from tests.contract.runtime.rig import Rig
+from cubelet.runtime.kinds import SHIMV2
+from tests.contract.runtime.rig import KINDS_ALL, Rig
 from tests.support.rootfs import build_rootfs_tar
-
-KINDS = [FAKE, PROCESS, pytest.param(SHIMV2, marks=pytest.mark.real)]
 
 
 @pytest.fixture(scope="session")
@@ -24,22 +21,20 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=KINDS)
-async def rig(
+@pytest.fixture(params=KINDS_ALL)
+async def deaf_rig(
     request: pytest.FixtureRequest, tmp_path: Path, templates: Path
 ) -> AsyncIterator[Rig]:
-    """One runtime, with its events received."""
-    rig = make_rig(request.param, tmp_path, templates)
-    pump = EventPump(rig.config.events_socket, lambda *hint: rig.hints.append(hint))
-    await pump.start()
+    """One runtime, whose shims find nobody to send their events to."""
+    config = RuntimeConfig(state_dir=tmp_path, templates_dir=templates, ask_timeout_s=1.0)
+    rig = Rig(request.param, config, template="mini" if request.param == SHIMV2 else "")
     yield rig
     await rig.close()
-    await pump.close()
 
 
-def make_rig(kind: str, state_dir: Path, templates: Path, *, runc: str = "runc") -> Rig:
-    """A rig on this state directory."""
-    config = RuntimeConfig(
-        state_dir=state_dir, templates_dir=templates, runc_binary=runc, ask_timeout_s=1.0
-    )
-    return Rig(kind, config, template="mini" if kind == SHIMV2 else "")
+@pytest.fixture
+async def rig(deaf_rig: Rig) -> AsyncIterator[Rig]:
+    """One runtime, with its events received."""
+    async with deaf_rig.listening():
+        yield deaf_rig
+        await deaf_rig.close()

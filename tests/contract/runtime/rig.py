@@ -7,9 +7,12 @@ import json
 import os
 import signal
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import pytest
 
 from cubelet.core.evidence import Evidence
 from cubelet.core.model import Handle, Record
@@ -18,8 +21,9 @@ from cubelet.engine.ports import CallFailed
 from cubelet.runtime.adapter import ShimRuntime
 from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.config import RuntimeConfig
+from cubelet.runtime.events import EventPump
 from cubelet.runtime.identity import Identity, find_by_cwd
-from cubelet.runtime.kinds import FAKE, KINDS, SHIMV2
+from cubelet.runtime.kinds import FAKE, KINDS, PROCESS, SHIMV2
 from cubelet.runtime.mounts import mounts_below
 from cubelet.runtime.places import place_of
 from shimclient import Client
@@ -28,6 +32,11 @@ from tests.support.polling import eventually
 
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > count.new; mv count.new count; done"
 SLEEP = ("/bin/sleep", "1000")
+_CONTAINERS = [pytest.param(SHIMV2, marks=pytest.mark.real)]
+KINDS_ALL = [FAKE, PROCESS, *_CONTAINERS]
+#: For what only a real program can show, and what only a container can.
+with_programs = pytest.mark.parametrize("deaf_rig", [PROCESS, *_CONTAINERS], indirect=True)
+with_containers = pytest.mark.parametrize("deaf_rig", _CONTAINERS, indirect=True)
 #: Long against a counter's step of well under a millisecond.
 WATCH_S = 0.1
 
@@ -45,6 +54,16 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.runtime = self.another()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Receive events, as an agent does while it lives."""
+        pump = EventPump(self.config.events_socket, lambda *hint: self.hints.append(hint))
+        await pump.start()
+        try:
+            yield
+        finally:
+            await pump.close()
 
     def another(self) -> ShimRuntime:
         """The runtime as another agent on the same state directory would have it."""

@@ -12,8 +12,7 @@ from cubelet.core.evidence import Alive, Gone, NoAnswer, Status
 from cubelet.core.faults import Reason
 from cubelet.core.model import Call
 from cubelet.engine.ports import CallFailed
-from cubelet.runtime.kinds import FAKE
-from tests.contract.runtime.rig import Rig, handle_of, processes, state
+from tests.contract.runtime.rig import Rig, handle_of, processes, state, with_containers
 
 
 async def test_a_hung_shim_gives_no_answer_and_the_late_one_is_not_lost(rig: Rig) -> None:
@@ -48,15 +47,12 @@ async def test_a_caller_that_is_cancelled_leaves_the_call_and_the_connection_as_
     assert await rig.stands_still(record)
 
 
+@with_containers
 async def test_a_dead_shim_with_a_living_process_is_no_end(rig: Rig) -> None:
-    if rig.kind == FAKE:
-        pytest.skip("a fake's process is its shim's child and dies with it")
     record = await rig.counting()
     shim, init = processes(handle_of(record))
     assert shim.kill()
     assert await shim.ended(5)
-    if not init.alive:
-        pytest.skip(f"a process of {rig.kind} dies with its shim")
     evidence = await state(rig.runtime, record)
     assert isinstance(evidence, NoAnswer)
     assert evidence.why == f"shim {shim.pid} is gone, its process {init.pid} lives"

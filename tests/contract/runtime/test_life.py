@@ -11,8 +11,15 @@ from cubelet.core.evidence import Alive, Ended, Status
 from cubelet.core.faults import Reason
 from cubelet.core.model import Call
 from cubelet.engine.ports import CallFailed
-from cubelet.runtime.kinds import FAKE
-from tests.contract.runtime.rig import Rig, freezer_state, handle_of, is_container, processes, state
+from tests.contract.runtime.rig import (
+    Rig,
+    freezer_state,
+    handle_of,
+    is_container,
+    processes,
+    state,
+    with_programs,
+)
 
 
 async def test_a_created_sandbox_runs_under_the_identities_of_its_handle(rig: Rig) -> None:
@@ -60,9 +67,8 @@ async def test_a_refused_call_is_over_and_changes_nothing(rig: Rig) -> None:
     assert evidence.status is Status.RUNNING
 
 
+@with_programs
 async def test_an_end_is_seen_with_its_code(rig: Rig) -> None:
-    if rig.kind == FAKE:
-        pytest.skip("nothing runs in a fake, so nothing ends by itself")
     record = await rig.created("/bin/sh", "-c", "exit 42")
     await rig.hinted(record, "/tasks/exit")
     evidence = await state(rig.runtime, record)
@@ -71,9 +77,8 @@ async def test_an_end_is_seen_with_its_code(rig: Rig) -> None:
     assert evidence.finished_at_ns > 1_700_000_000 * 10**9
 
 
+@with_programs
 async def test_what_cannot_be_started_fails_and_leaves_nothing(rig: Rig) -> None:
-    if rig.kind == FAKE:
-        pytest.skip("a fake starts nothing")
     record = rig.record("/no/such/program")
     with pytest.raises(CallFailed) as failure:
         await rig.runtime.create(record)
@@ -120,3 +125,21 @@ async def test_an_id_that_is_taken_stays_with_its_owner(rig: Rig) -> None:
     assert failure.value.fault.reason is Reason.SANDBOX_EXISTS
     await rig.runtime.destroy(intruder)  # As the engine undoes a create that failed.
     assert await rig.goes_on(owner)
+
+
+async def test_events_find_the_agent_that_comes_after(deaf_rig: Rig) -> None:
+    async with deaf_rig.listening():
+        record = await deaf_rig.created()
+        await deaf_rig.runtime.pause(record)
+        await deaf_rig.hinted(record, "/tasks/paused")
+    async with deaf_rig.listening():
+        await deaf_rig.runtime.resume(record)
+        await deaf_rig.hinted(record, "/tasks/resumed")
+
+
+async def test_a_sandbox_lives_and_ends_without_anybody_listening(deaf_rig: Rig) -> None:
+    record = await deaf_rig.counting()
+    await deaf_rig.runtime.pause(record)
+    assert await deaf_rig.stands_still(record)
+    await deaf_rig.runtime.destroy(record)
+    assert deaf_rig.leftovers(record) == []
