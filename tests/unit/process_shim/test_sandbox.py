@@ -85,6 +85,7 @@ async def running(
     await sandbox.start(ignore)
     yield sandbox, ended, exits
     freezer.error = ""
+    freezer.go.set()
     if not ended.done():
         ended.set_result(0)
     await sandbox.wait()
