@@ -48,13 +48,21 @@ class Executor:
         default_factory=lambda: asyncio.Semaphore(RECOVERY_QUERIES_MAX)
     )
 
-    async def call(self, effect: CallRuntime, record: Record, report: Report) -> None:
-        """Make the call of the open operation; report a missed deadline, and its end."""
+    async def call(
+        self, effect: CallRuntime, record: Record, report: Report, *, wanted: Callable[[], bool]
+    ) -> None:
+        """Make the call of the open operation; report a missed deadline, and its end.
+
+        `wanted` is asked once more after the hooks: a sandbox that was deleted while they ran may
+        have left its id to another one, which nobody asked to pause.
+        """
         if effect.kind is OpKind.CREATE:
             report(await self._create(effect, record))
             return
         if effect.kind is OpKind.PAUSE:
             await self._prestop(record)
+        if not wanted():
+            return
         call = asyncio.create_task(self._freeze(effect, record), name=f"call-{record.id}")
         try:
             deadline_s = self.policy.call_deadline_s
@@ -94,6 +102,8 @@ class Executor:
                 evidence = await self._runtime(record).state(record)
         except TimeoutError:
             evidence = NoAnswer(why=f"the shim was silent for {self.policy.query_deadline_s:g} s")
+        except CallFailed as failed:
+            evidence = NoAnswer(why=failed.fault.message)
         except Exception as error:  # noqa: BLE001 - an adapter's bug proves nothing of the sandbox.
             evidence = NoAnswer(why=_bug(record, error).message)
         report(

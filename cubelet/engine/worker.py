@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -234,11 +235,16 @@ class Worker:
         executor = self._around.executor
         match effect:
             case CallRuntime():
-                return executor.call(effect, record, self.post)
+                wanted = partial(self._is_open, effect.epoch)
+                return executor.call(effect, record, self.post, wanted=wanted)
             case Query():
                 return executor.query(effect, record, self.post)
             case Destroy():
                 return executor.destroy(record, self.post)
+
+    def _is_open(self, epoch: int) -> bool:
+        op = self.record.open if self.record else None
+        return op is not None and op.epoch == epoch
 
     def _effect_done(self, key: tuple[RuntimeEffect, int, Call | None]) -> None:
         self._effects.discard(key)

@@ -155,15 +155,18 @@ async def loses_connection(_: ToyRuntime) -> None:
     raise CallFailed(fault, call=Call.LOST)
 
 
-class NoHooks:
-    """Counts the hooks it was to run."""
+class ToyHooks:
+    """Notes the hooks it was to run; they take as long as it is told, or fail."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
+        self.takes_s = 0.0
+        self.fault: Fault | None = None
 
     async def run(self, hook: HttpHook, *, kind: str) -> Fault | None:
         self.ran.append(f"{kind} {hook.host}:{hook.port}{hook.path}")
-        return None
+        await asyncio.sleep(self.takes_s)
+        return self.fault
 
 
 @dataclass
@@ -172,13 +175,13 @@ class Tube:
 
     toy: ToyRuntime = field(default_factory=ToyRuntime)
     store: MemoryStore = field(default_factory=MemoryStore)
-    hooks: NoHooks = field(default_factory=NoHooks)
+    hooks: ToyHooks = field(default_factory=ToyHooks)
     policy: Policy = field(default_factory=Policy)
 
     def engine(self) -> Engine:
         return Engine(
             store=self.store,
-            runtimes={"toy": self.toy},
+            runtimes={self.toy.name: self.toy},
             hooks=self.hooks,
             clock=LoopClock(),
             ids=CountingIds(),

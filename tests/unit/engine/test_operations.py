@@ -307,6 +307,46 @@ def test_prestop_hooks_run_before_the_pause_and_cannot_stop_it() -> None:
     run_virtual(main())
 
 
+HOOKED = replace(SPEC, prestop=(HttpHook(host="10.0.0.1", port=80, timeout_s=60),))
+
+
+def test_slow_and_failing_hooks_are_cut_off_and_the_call_gets_its_30_s_after_them() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running(spec=HOOKED)
+        tube.hooks.takes_s = 60
+        tube.toy.plans.append(takes(29))
+        assert (await engine.pause("sb")).state is State.PAUSED
+        assert now_s() == 10 + 29
+        await engine.resume("sb")
+        tube.hooks.takes_s = 0
+        tube.hooks.fault = Fault(
+            code=Code.UNAVAILABLE, reason=Reason.RUNTIME_REFUSED, message="connection refused"
+        )
+        assert (await engine.pause("sb")).state is State.PAUSED
+        await engine.close()
+
+    run_virtual(main())
+
+
+def test_a_delete_during_the_hooks_leaves_the_next_sandbox_of_that_id_alone() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running(spec=HOOKED)
+        tube.hooks.takes_s = 5
+        pause = asyncio.create_task(engine.pause("sb"))
+        await asyncio.sleep(1)
+        await engine.delete("sb")
+        assert (await fault_of(pause)).reason is Reason.DELETED_MEANWHILE
+        await engine.create(SPEC, sandbox_id="sb", namespace="")
+        await asyncio.sleep(10)
+        assert tube.toy.calls == ["create", "destroy", "create"]
+        assert state_of(engine) is State.RUNNING
+        await engine.close()
+
+    run_virtual(main())
+
+
 def test_a_hint_makes_the_engine_look_and_believe_the_shim_only() -> None:
     async def main() -> None:
         tube = Tube()

@@ -92,6 +92,26 @@ def test_an_end_needs_evidence() -> None:
     run_virtual(main())
 
 
+def test_a_runtime_that_is_not_there_any_more_ends_nothing() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+        await engine.close()
+        again = tube.restarted()
+        again.toy.name = "other"
+        engine = again.engine()
+        await engine.start()
+        await asyncio.sleep(1)
+        assert state_of(engine) is State.RUNNING
+        (record,) = engine.view()
+        assert record.last_seen is not None
+        assert "runtime toy is not usable here" in record.last_seen.evidence
+        assert (await fault_of(engine.delete("sb"))).reason is Reason.UNKNOWN_RUNTIME
+        await engine.close()
+
+    run_virtual(main())
+
+
 def test_an_unreadable_record_is_told_and_its_id_not_given_away() -> None:
     async def main() -> None:
         tube = Tube(store=MemoryStore(Loaded(unreadable={"odd": "version 9"})))
