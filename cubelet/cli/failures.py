@@ -31,11 +31,11 @@ _EXITS = {
     grpc.StatusCode.UNAUTHENTICATED: Exit.PERMISSION,
 }
 
-_LOOK = "look with: cubecli inspect"
+_LOOK = "cubecli inspect"
 #: The command that helps on, where there is one. The agent's message says the rest.
 _NEXT = {
-    "SANDBOX_NOT_FOUND": "see: cubecli ps --all",
-    "UNKNOWN_RUNTIME": "see: cubecli version",
+    "SANDBOX_NOT_FOUND": "cubecli ps --all",
+    "UNKNOWN_RUNTIME": "cubecli version",
     "PAUSE_IN_PROGRESS": _LOOK,
     "RESUME_IN_PROGRESS": _LOOK,
     "CREATE_IN_PROGRESS": _LOOK,
@@ -52,12 +52,14 @@ def failure_of(problem: grpc.RpcError, settings: Settings) -> Failure:
     if not reason and code is grpc.StatusCode.UNAVAILABLE:
         return unreachable(settings)
     if not reason and code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        message = f"no answer within {settings.timeout_s:g} s; the agent goes on with it, {_LOOK}"
+        message = (
+            f"no answer within {settings.timeout_s:g} s; the agent goes on with it (try: {_LOOK})"
+        )
         return Failure(message, Exit.DEADLINE)
     message = call.details() or f"the agent answered {code.name}"
     following = _NEXT.get(reason)
     return Failure(
-        f"{message}; {following}" if following else message, _EXITS.get(code, Exit.FAILED)
+        f"{message} (try: {following})" if following else message, _EXITS.get(code, Exit.FAILED)
     )
 
 

@@ -25,16 +25,16 @@ Status = grpc.StatusCode
 @pytest.mark.parametrize(
     ("code", "reason", "exit_code", "following"),
     [
-        (Status.NOT_FOUND, "SANDBOX_NOT_FOUND", 3, "; see: cubecli ps --all"),
+        (Status.NOT_FOUND, "SANDBOX_NOT_FOUND", 3, " (try: cubecli ps --all)"),
         (Status.NOT_FOUND, "TEMPLATE_NOT_FOUND", 3, ""),
         (Status.INVALID_ARGUMENT, "BAD_REQUEST", 2, ""),
-        (Status.INVALID_ARGUMENT, "UNKNOWN_RUNTIME", 2, "; see: cubecli version"),
-        (Status.DEADLINE_EXCEEDED, "RUNTIME_DEADLINE", 4, "; look with: cubecli inspect"),
-        (Status.UNAVAILABLE, "RUNTIME_LOST", 5, "; look with: cubecli inspect"),
+        (Status.INVALID_ARGUMENT, "UNKNOWN_RUNTIME", 2, " (try: cubecli version)"),
+        (Status.DEADLINE_EXCEEDED, "RUNTIME_DEADLINE", 4, " (try: cubecli inspect)"),
+        (Status.UNAVAILABLE, "RUNTIME_LOST", 5, " (try: cubecli inspect)"),
         (Status.UNAVAILABLE, "STORE_FAILED", 5, ""),
         (Status.RESOURCE_EXHAUSTED, "TOO_BUSY", 5, ""),
         (Status.FAILED_PRECONDITION, "ALREADY_PAUSED", 6, ""),
-        (Status.ABORTED, "PAUSE_IN_PROGRESS", 6, "; look with: cubecli inspect"),
+        (Status.ABORTED, "PAUSE_IN_PROGRESS", 6, " (try: cubecli inspect)"),
         (Status.ALREADY_EXISTS, "SANDBOX_EXISTS", 6, ""),
         (Status.PERMISSION_DENIED, "BAD_REQUEST", 7, ""),
         (Status.UNAUTHENTICATED, "", 7, ""),
@@ -72,7 +72,7 @@ def test_one_failure_does_not_stop_the_others(agent: FakeAgent, command: str) ->
     agent.refusals["c"] = Refusal(Status.ABORTED, "not now", "STALE_EPOCH")
     result = cubecli(agent.place, command, "a", "b", "c", "d")
     assert result.exit_code == 3
-    assert result.stderr == "cubecli: no b; see: cubecli ps --all\ncubecli: not now\n"
+    assert result.stderr == "cubecli: no b (try: cubecli ps --all)\ncubecli: not now\n"
     assert len(agent.requests) == 4
     for name in "ad":
         assert name in result.stdout
@@ -141,7 +141,7 @@ def test_a_silent_agent_is_not_waited_for(agent: FakeAgent) -> None:
     result = cubecli(agent.place, "--timeout", "0.2", "pause", "box")
     assert result.exit_code == 4
     assert result.stderr == (
-        "cubecli: no answer within 0.2 s; the agent goes on with it, look with: cubecli inspect\n"
+        "cubecli: no answer within 0.2 s; the agent goes on with it (try: cubecli inspect)\n"
     )
 
 
