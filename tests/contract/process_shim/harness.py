@@ -10,13 +10,13 @@ import secrets
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import google.protobuf
 import pytest
 
 from cubelet.shims.process.cgroups import Hierarchy, hierarchies
@@ -36,7 +36,7 @@ CALL_S: Final = 20.0
 NOBODY: Final = 65534
 AS_NOBODY: Final = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 #: What the shim and the sandboxes' Python programs need to import, whoever runs them.
-PYTHONPATH: Final = f"{ROOT}:{sysconfig.get_path('purelib')}"
+PYTHONPATH: Final = f"{ROOT}:{Path(google.protobuf.__file__).parents[2]}"
 
 #: Adds a byte to the file argv[1] for as long as it runs: its size is the counter.
 COUNT: Final = """
