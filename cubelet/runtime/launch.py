@@ -86,7 +86,8 @@ class Launcher:
         )
         pid = await task.create(request, local_timeout_s=None)
         info = await task.connect(record.id, local_timeout_s=None)
-        handle = _identified(replace(handle, version=task.version), info.shim_pid, pid)
+        known = replace(handle, version=task.version)
+        handle = identified(known, shim_pid=info.shim_pid, pid=pid)
         write_note(place, Note(record.incarnation, handle))
         await task.start(record.id, local_timeout_s=None)
         return handle
@@ -127,7 +128,7 @@ def containerd_address(config: RuntimeConfig) -> str:
     return str(config.state_dir / "run" / "shims")
 
 
-def _identified(handle: Handle, shim_pid: int, pid: int) -> Handle:
+def identified(handle: Handle, *, shim_pid: int, pid: int) -> Handle:
     """The handle with both processes by identity.
 
     What started before the shim is no process of its sandbox, whatever the shim says: it gets no

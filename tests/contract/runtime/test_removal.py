@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from cubelet.core.faults import Reason
 from cubelet.core.model import Record
+from cubelet.engine.ports import CallFailed
+from cubelet.runtime.cgroups import Cgroup
+from cubelet.runtime.config import RuntimeConfig
+from cubelet.runtime.kinds import SHIMV2
 from cubelet.runtime.note import Note, write_note
 from cubelet.runtime.places import place_of
-from tests.contract.runtime.rig import Rig, handle_of, processes
+from tests.contract.runtime.rig import Rig, handle_of, processes, with_containers
 
 
 async def removed(rig: Rig, record: Record) -> None:
@@ -114,3 +121,71 @@ async def test_nobody_else_is_killed_where_a_pid_has_another_owner_by_now(rig: R
     finally:
         stranger.kill()
         await stranger.wait()
+
+
+async def test_what_cannot_be_removed_is_named_and_removed_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = await rig.created()
+    bundle = place_of(rig.config.state_dir, record.id).bundle
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", _refuse)
+        with pytest.raises(CallFailed, match=str(bundle)) as failure:
+            await rig.runtime.destroy(record)
+    assert failure.value.fault.retryable
+    assert not any(process.alive for process in processes(handle_of(record)))
+    await removed(rig, record)
+
+
+def _refuse(folder: Path) -> None:
+    raise OSError(errno.EBUSY, "busy", str(folder))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_shim_binary_that_cannot_clean_up_is_done_without(
+    tmp_path: Path, templates: Path, *, paused: bool
+) -> None:
+    binary = tmp_path / "shim"
+    binary.write_text(
+        '#!/bin/sh\nfor word in "$@"; do [ "$word" = delete ] && exit 1; done\n'
+        'exec containerd-shim-runc-v2 "$@"\n'
+    )
+    binary.chmod(0o755)
+    config = RuntimeConfig(
+        state_dir=tmp_path / "state",
+        templates_dir=templates,
+        shim_binary=str(binary),
+        ask_timeout_s=1.0,
+    )
+    rig = Rig(SHIMV2, config, template="mini")
+    record = await rig.counting()
+    if paused:
+        await rig.runtime.pause(record)
+    os.kill(handle_of(record).shim_pid, signal.SIGSTOP)
+    await removed(rig, record)
+    await rig.close()
+
+
+@with_containers
+async def test_a_control_group_with_strangers_in_it_is_left_alone(rig: Rig) -> None:
+    record = rig.record()
+    stranger = await asyncio.create_subprocess_exec("sleep", "1000")
+    group = Path(f"/sys/fs/cgroup/pids/cubelet/{record.id}")
+    join(group, stranger.pid)
+    try:
+        with pytest.raises(CallFailed) as failure:
+            await rig.runtime.create(record)
+        assert failure.value.fault.reason is Reason.SANDBOX_EXISTS
+        await rig.runtime.destroy(record)  # As the engine undoes a create that failed.
+        assert stranger.returncode is None
+    finally:
+        stranger.kill()
+        await stranger.wait()
+        assert await Cgroup(f"/cubelet/{record.id}").remove(5)
+
+
+def join(group: Path, pid: int) -> None:
+    """Make a control group and put a process into it."""
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text(str(pid))

@@ -116,14 +116,12 @@ async def test_one_byte_at_a_time_does_not_outlast_the_hooks_time() -> None:
     hung_up = asyncio.Event()
 
     async def dripping(reader: StreamReader, writer: StreamWriter) -> None:
-        try:
-            await says("HTTP/1.1 200 OK\r\nx: ")(reader, writer)
-            while not reader.at_eof():
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.wait({asyncio.ensure_future(reader.read(1))}, timeout=0.01)
-        finally:
-            hung_up.set()
+        await says("HTTP/1.1 200 OK\r\nx: ")(reader, writer)
+        end = asyncio.create_task(reader.read())
+        while not end.done():
+            writer.write(b"x")
+            await asyncio.wait({end}, timeout=0.01)
+        hung_up.set()
 
     async with server(dripping) as port:
         fault = await run(port, timeout_s=0.2)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from cubelet.runtime.identity import Identity, find_by_cwd, identify
+from cubelet.runtime.launch import identified
+from cubelet.runtime.note import handle_at
 from tests.support.polling import eventually
 
 
@@ -101,3 +103,12 @@ async def test_found_by_folder_and_argument(sleeper: Process, tmp_path: Path) ->
     assert find_by_cwd(tmp_path, "1000") == [identity_of(sleeper)]
     assert find_by_cwd(tmp_path, "another-id") == []
     assert find_by_cwd(tmp_path / "elsewhere", "1000") == []
+
+
+async def test_a_process_older_than_the_shim_is_none_of_its_sandbox(sleeper: Process) -> None:
+    handle = identified(handle_at("unix:///s", 2), shim_pid=sleeper.pid, pid=os.getpid())
+    assert (handle.shim_pid, handle.pid) == (sleeper.pid, os.getpid())
+    assert handle.shim_start_ticks == identity_of(sleeper).start_ticks
+    assert handle.pid_start_ticks == 0
+    right = identified(handle_at("unix:///s", 2), shim_pid=os.getpid(), pid=sleeper.pid)
+    assert right.pid_start_ticks == identity_of(sleeper).start_ticks
