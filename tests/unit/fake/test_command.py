@@ -83,6 +83,7 @@ def test_a_server_that_cannot_start_is_explained_by_its_starter(bundle: Path) ->
     assert b"fake.json: failpoints: failpoints, position 7: expected an action" in started.stderr
     assert started.stderr.count(b"\n") == 1
     assert not (bundle / "address").exists()
+    assert list((bundle / "s").iterdir()) == []
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from pathlib import Path
 
 import pytest
@@ -189,9 +190,10 @@ async def test_delete_quotes_what_is_no_reply(tmp_path: Path) -> None:
 
 async def test_the_log_pipe_hands_on_lines_and_outlives_its_writers(tmp_path: Path) -> None:
     lines: list[str] = []
-    with LogPipe(tmp_path, lines.append):
+    with LogPipe(tmp_path, lines.append) as pipe:
         (tmp_path / "log").write_bytes(b"one\ntwo\xff\nthr")
         await eventually(lambda: len(lines) == 2, what="two lines")
+        assert select.select([pipe._fd], [], [], 0)[0] == []  # No end of file, no busy loop.
         (tmp_path / "log").write_bytes(b"ee\n" + b"x" * 10_000)
         await eventually(lambda: len(lines) == 4, what="a third line and a long piece")
     assert lines[:3] == ["one", "two\ufffd", "three"]

@@ -64,6 +64,23 @@ async def test_it_finds_the_version_and_remembers(tmp_path: Path, told: int, ser
             await task.resume("a", local_timeout_s=1)
 
 
+async def test_a_version_that_is_known_is_the_only_one_asked(tmp_path: Path) -> None:
+    async def done(_: Message, __: CallContext) -> Message:
+        return EMPTY
+
+    second = {"Pause": Method(task_pb2.PauseRequest, done)}
+    third = {"Resume": Method(task_pb2.ResumeRequest, done)}
+    server = Server({TASK_SERVICES[2]: second, TASK_SERVICES[3]: third})
+    await server.serve_path(str(tmp_path / "s"))
+    client = await Client.connect(str(tmp_path / "s"))
+    task = Task(client)
+    await task.pause("a", local_timeout_s=1)
+    with pytest.raises(Unimplemented):
+        await task.resume("a", local_timeout_s=1)
+    await client.close()
+    await server.close(grace_s=0)
+
+
 async def test_a_refusal_shows_the_version_as_well_as_an_answer(tmp_path: Path) -> None:
     replies = {"Pause": (task_pb2.PauseRequest, StatusError(2, "not running"))}
     async with served(tmp_path, 3, replies) as (client, _):
