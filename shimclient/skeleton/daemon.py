@@ -65,10 +65,16 @@ def _run_child(serve: Callable[[Callable[[], None]], None], report: int, log: Pa
     except BaseException as error:  # noqa: BLE001 - this is the process's last line
         traceback.print_exc()
         if not told:
-            os.write(report, (str(error) or type(error).__name__).encode()[:_ERROR_BYTES_MAX])
+            os.write(report, _said(error).encode()[:_ERROR_BYTES_MAX])
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def _said(error: BaseException) -> str:
+    """One line: the text alone where it was written for people."""
+    text = str(error) if isinstance(error, SetupError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.splitlines())
 
 
 def _detach(log: Path) -> None:
