@@ -147,7 +147,8 @@ def _serve(program: Program, flags: Flags) -> None:
     if listener is None:
         raise SocketError(f"somebody serves at {path} already")
     with listener:
-        asyncio.run(serve_shim(program, flags, listener, lambda: None))
+        alone = replace(flags, address=str(path))
+        asyncio.run(serve_shim(program, alone, listener, lambda: None))
 
 
 _COMMANDS: Final = {Action.START: _start, Action.DELETE: _delete, Action.SERVE: _serve}

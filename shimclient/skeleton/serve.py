@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shimclient.server import Server
+from shimclient.skeleton.flags import Action, Flags
 from shimclient.skeleton.publisher import Publisher
 from shimclient.skeleton.reaper import Reaper, become_subreaper
 from shimclient.skeleton.service import ShimContext, TaskService, services_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from shimclient.skeleton.flags import Flags
     from shimclient.task import Exit
 
 _GRACE_S: Final = 1.0
@@ -88,9 +88,16 @@ def _context(
         debug=flags.debug,
         publish=publish,
         reaper=reaper,
-        state=StateFile(bundle / STATE_FILE_NAME),
+        state=StateFile(_state_path(flags, bundle)),
         stop=stop.set,
     )
+
+
+def _state_path(flags: Flags, bundle: Path) -> Path:
+    """In the bundle; beside its socket for a shim that stands alone, as it has no bundle."""
+    if flags.action is Action.SERVE:
+        return Path(f"{flags.address}.state.json")
+    return bundle / STATE_FILE_NAME
 
 
 def _log_to_stderr(*, debug: bool) -> None:

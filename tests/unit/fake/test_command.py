@@ -140,6 +140,8 @@ async def test_serve_stands_alone_and_ends_at_sigterm_with_its_tasks(bundle: Pat
     ]
     await task.start("two", local_timeout_s=20)
     assert (await task.state("two", local_timeout_s=20)).status is Status.RUNNING
+    assert (bundle / "alone.sock.state.json").exists()
+    assert not (bundle / "shim-state.json").exists()
     server.terminate()
     async with asyncio.timeout(20):
         assert await server.wait() == 0
