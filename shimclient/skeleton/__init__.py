@@ -11,8 +11,8 @@ A shim is a `Program` and a `TaskService`; its ``__main__`` is four lines::
 * `main` (main.py) is the command line of shim v2 binaries: ``start`` binds the socket that the
   flags name, forks the server process, and prints the address once that serves; ``delete`` calls
   ``cleanup(flags, bundle) -> shimclient.task.Exit`` and prints it; ``serve -address SOCKET`` serves
-  in the foreground, its state file beside the socket. Sockets stand in containerd's folder, in a private one for ordinary users, or
-  in ``SHIM_SOCKET_DIR``.
+  in the foreground, its state file beside the socket. Sockets stand in containerd's folder, in a
+  private one for ordinary users, or in ``SHIM_SOCKET_DIR``.
 * `Program.service` is called with a `ShimContext` in the server's running loop and returns a
   `TaskService` (service.py): override the methods that the shim can do; each takes the request
   (shimclient.api.task_pb2) and a CallContext, and answers the reply message or raises StatusError.
