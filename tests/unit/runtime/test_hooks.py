@@ -3,32 +3,40 @@ from __future__ import annotations
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from cubelet.core.faults import Code, Fault
 from cubelet.core.spec import HttpHook
-from cubelet.runtime.hooks import HttpHooks, _Exchange
+from cubelet.runtime.hooks import HttpHooks, _Connection, _get
 
 Answer = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def server(answer: Answer) -> AsyncIterator[int]:
-    """A server of which each connection is answered so; its port."""
+    """A server of which each connection is answered so; its port. It ends with all it has."""
+    serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
-        try:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await answer(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
+    try:
         yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 def says(text: str, heard: list[str] | None = None) -> Answer:
@@ -141,18 +149,27 @@ async def test_nobody_there_is_a_failure() -> None:
 
 @pytest.mark.parametrize("path", ["/a b", "/a\r\nX: y"])
 async def test_a_path_that_is_none_is_never_sent(path: str) -> None:
-    heard: list[str] = []
-    async with server(says("HTTP/1.1 200 OK\r\n\r\n", heard)) as port:
-        assert await run(port, path=path) is not None
-    assert heard == []
+    fault = await run(1, path=path)  # Where nobody listens: it is refused before that shows.
+    assert fault is not None
+    assert "control characters" in fault.message
+
+
+async def test_a_host_that_is_none_is_a_failure() -> None:
+    hook = HttpHook(host="a b", port=1, timeout_s=5)
+    fault = await HttpHooks().run(hook, kind="pause")
+    assert fault is not None
 
 
 async def test_who_connects_after_it_was_given_up_on_asks_for_nothing() -> None:
-    heard: list[str] = []
-    async with server(says("HTTP/1.1 200 OK\r\n\r\n", heard)) as port:
-        exchange = _Exchange()
-        exchange.give_up()
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def listen(reader: StreamReader, _: StreamWriter) -> None:
+        heard.set_result(await reader.read())
+
+    async with server(listen) as port:
+        connection = _Connection("127.0.0.1", port, timeout=5)
+        connection.give_up()
         hook = HttpHook(host="127.0.0.1", port=port, timeout_s=5)
         with pytest.raises(TimeoutError):
-            await asyncio.to_thread(exchange.get, hook, "pause")
-    assert heard == []
+            await asyncio.to_thread(_get, connection, hook, "pause")
+        assert await heard == b""
