@@ -68,4 +68,6 @@ def _entry(label: str, value: Value) -> Iterator[str]:
 def _scalar(value: Value) -> str:
     """JSON's form, which YAML reads too, but for characters that a YAML stream may not hold."""
     text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and "." not in text:
+        return text.replace("e", ".0e")  # YAML 1.1 takes 1e-05 for a string.
     return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml as pyyaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cubelet.cli.documents import rendered
@@ -27,6 +27,8 @@ documents: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(documents)
+@example([5e-324, 1e16, -1e-5, 0.1, -0.0])
+@example({"\x7f\ufeff\u2028": "\x85😀"})
 def test_yaml_reads_back_as_it_was(document: Any) -> None:
     assert pyyaml.safe_load(to_yaml(document)) == document
 
