@@ -14,7 +14,7 @@ leftovers() {
 
 # remove_leftovers SCRATCH ID: thaw, kill, unmount, remove; nothing happens where nothing is left.
 remove_leftovers() {
-    local group pid mount
+    local group pid
     for group in $(cgroups_of "$2"); do
         { echo THAWED >"$group/freezer.state" || echo 0 >"$group/cgroup.freeze"; } 2>/dev/null || true
         while read -r pid; do
@@ -24,11 +24,17 @@ remove_leftovers() {
     for pid in $(processes_of "$1" "$2"); do
         kill -KILL "$pid" 2>/dev/null || true
     done
-    for mount in $(mounts_below "$1" | sort -r); do
-        umount --lazy "$mount" 2>/dev/null || true
-    done
+    unmount_below "$1"
     for group in $(cgroups_of "$2" | sort -r); do
         rmdir "$group" 2>/dev/null || true
+    done
+}
+
+# unmount_below DIRECTORY: whatever is mounted in it, the innermost first.
+unmount_below() {
+    local mount
+    for mount in $(mounts_below "$1" | sort -r); do
+        umount --lazy "$mount" 2>/dev/null || true
     done
 }
 
