@@ -54,7 +54,11 @@ _config_option = click.option(
     envvar="CUBELET_CONFIG",
     help="A TOML file; docs/configuration.md has its keys.",
 )
-_state_dir_option = click.option("--state-dir", help="Where records, sandboxes and sockets are.")
+_state_dir_option = click.option(
+    "--state-dir",
+    type=click.Path(resolve_path=True),
+    help="Where records, sandboxes and sockets are.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +74,7 @@ def main() -> None:
 @main.command()
 @_config_option
 @_state_dir_option
-@click.option("--socket", help="The unix socket to serve on.")
+@click.option("--socket", type=click.Path(resolve_path=True), help="The unix socket to serve on.")
 @click.option("--tcp", help="HOST:PORT on the loopback to serve on as well.")
 @click.option("--runtime", help="The runtime of sandboxes that name none.")
 def serve(

@@ -6,3 +6,13 @@ check, translate and wait, and hold no operation of their own. `gate` is the one
 `server` binds, drains and stops, `validate` knows every limit on what users send. Only `app` may
 import this package.
 """
+
+from __future__ import annotations
+
+import os
+
+# Read by gRPC when it is first imported. The agent starts other programs (shims) but never goes on
+# in Python after a fork, so gRPC need not stop its threads for each; its own log lines would pass
+# our structured log by.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
