@@ -50,13 +50,15 @@ class ShimRuntime:
 
     def check(self, spec: Spec) -> None:
         """Raise CubeletError (INVALID_ARGUMENT) where this runtime cannot run such a spec."""
-        if not spec.args:
+        if not spec.args or not spec.args[0]:
             raise _bad("there is nothing to run: give a command")
         if spec.cwd and not spec.cwd.startswith("/"):
             raise _bad(f"the working directory {spec.cwd[:200]!r} is not absolute")
         for text in (*spec.args, *spec.env, *spec.env.values(), spec.cwd):
             if "\0" in text:
                 raise _bad(f"{text[:100]!r} has a zero byte in it")
+        if spec.resources.cpu_milli < 0 or spec.resources.memory_bytes < 0:
+            raise _bad("a limit is below 0; 0 is no limit")
         for name in spec.env:
             if not name or "=" in name:
                 raise _bad(f"{name[:100]!r} is no name of an environment variable")

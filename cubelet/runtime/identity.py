@@ -75,14 +75,14 @@ def find_by_cwd(folder: Path, argument: str) -> list[Identity]:
     Looks at every process of the host, so it is for the rare case that nothing better is known.
     """
     found = []
-    for entry in os.scandir(_PROC):
-        if not entry.name.isdigit():
-            continue
+    with os.scandir(_PROC) as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
+    for pid in pids:
         # The identity is read first: if the pid changes hands in between, it fits nobody any more.
-        identity = identify(int(entry.name))
+        identity = identify(pid)
         with contextlib.suppress(OSError):
-            works_here = Path(f"{entry.path}/cwd").readlink() == folder
-            arguments = Path(f"{entry.path}/cmdline").read_bytes().split(b"\0")
+            works_here = (_PROC / f"{pid}/cwd").readlink() == folder
+            arguments = (_PROC / f"{pid}/cmdline").read_bytes().split(b"\0")
             if identity and works_here and os.fsencode(argument) in arguments:
                 found.append(identity)
     return found

@@ -55,7 +55,6 @@ class Remover:
         """End and remove it all; what is not there is fine. Raises CallFailed with what is left."""
         remains = await self._find(record)
         if remains is None:
-            await self.links.drop(record.id)
             return
         if not await self._by_shim(remains):
             await self._by_force(remains)

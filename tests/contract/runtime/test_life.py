@@ -123,7 +123,10 @@ async def test_an_id_that_is_taken_stays_with_its_owner(rig: Rig) -> None:
     with pytest.raises(CallFailed) as failure:
         await rig.runtime.create(intruder)
     assert failure.value.fault.reason is Reason.SANDBOX_EXISTS
+    connection = rig.runtime._links._links[owner.id]._client
     await rig.runtime.destroy(intruder)  # As the engine undoes a create that failed.
+    assert connection is not None
+    assert not connection.closed
     assert await rig.goes_on(owner)
 
 

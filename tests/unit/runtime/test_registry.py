@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cubelet.core.faults import CubeletError
-from cubelet.core.spec import Spec
+from cubelet.core.spec import Resources, Spec
 from cubelet.runtime import mounts, probe
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.registry import build_runtimes
@@ -80,6 +80,9 @@ def test_a_default_that_cannot_be_is_an_error_with_its_reason(
     ("spec", "why"),
     [
         (Spec(runtime="process", args=()), "nothing to run"),
+        (Spec(runtime="process", args=("", "x")), "nothing to run"),
+        (Spec(runtime="process", args=("x",), resources=Resources(cpu_milli=-1)), "below 0"),
+        (Spec(runtime="process", args=("x",), resources=Resources(memory_bytes=-1)), "below 0"),
         (Spec(runtime="process", args=("x",), cwd="here"), "not absolute"),
         (Spec(runtime="process", args=("x\0",)), "zero byte"),
         (Spec(runtime="process", args=("x",), env={"A=B": ""}), "no name"),
