@@ -48,9 +48,12 @@ from cubelet.engine.waiters import Waiters
 
 _log = structlog.get_logger("cubelet.worker")
 
-#: How many inputs may wait. Requests and hints over it are refused; the worker's own reports always
-#: fit, since each comes from one of its few effects.
+#: How many inputs may wait. Requests over it are refused; the worker's own reports always fit:
+#: each comes from one of its few effects. So does the one look that events ask for.
 INBOX_MAX = 64
+#: An event of our own operation comes about with its answer, and until that is on disk a look
+#: would only get in its way.
+HINT_DELAY_S = 0.05
 
 OperationRequest = CreateRequested | PauseRequested | ResumeRequested
 RuntimeEffect = CallRuntime | Query | Destroy
@@ -80,6 +83,7 @@ class Worker:
         self._effects: set[tuple[RuntimeEffect, int, Call | None]] = set()
         self._quiet = asyncio.Event()
         self._ended = False
+        self._hint: asyncio.TimerHandle | None = None
         around.supervisor.spawn(self._run(), name=f"worker-{sandbox_id}")
 
     async def request(self, happened: OperationRequest) -> Record:
@@ -107,8 +111,13 @@ class Worker:
         await looked
 
     def hint(self) -> None:
-        """An event suggests a look. Over the bound it is dropped: one that waits stands for all."""
-        if self._inbox.qsize() < INBOX_MAX and not self._ended:
+        """An event suggests a look, a moment later: one look for all events until then."""
+        if self._hint is None:
+            self._hint = asyncio.get_running_loop().call_later(HINT_DELAY_S, self._follow_hint)
+
+    def _follow_hint(self) -> None:
+        self._hint = None
+        if not self._ended:
             self.post(LookRequested(cause=Cause.EVENT))
 
     def post(self, happened: Input) -> None:

@@ -373,6 +373,19 @@ def test_a_hint_makes_the_engine_look_and_believe_the_shim_only() -> None:
     run_virtual(main())
 
 
+def test_a_flood_of_hints_is_one_question() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+        for _ in range(10_000):
+            engine.hint("sb")
+        await asyncio.sleep(1)
+        assert tube.toy.calls == ["create", "state"]
+        await engine.close()
+
+    run_virtual(main())
+
+
 def test_a_crashed_adapter_is_an_open_outcome_not_a_state() -> None:
     async def main() -> None:
         tube = Tube()
