@@ -85,7 +85,9 @@ class Gate(grpc.aio.ServerInterceptor):
             call.outcome = "CANCELLED"
             raise
         finally:
-            self._record(call, self._clock.now().mono_s - started_s)
+            took_s = self._clock.now().mono_s - started_s
+            # Once the reply is on its way: counting and logging must not make anybody wait.
+            asyncio.get_running_loop().call_soon(self._record, call, took_s)
         if isinstance(reply, Fault):
             await _abort(context, reply, call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))

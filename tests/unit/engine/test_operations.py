@@ -386,6 +386,27 @@ def test_a_flood_of_hints_is_one_question() -> None:
     run_virtual(main())
 
 
+def test_a_hint_during_a_call_is_followed_when_the_call_has_ended() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+
+        async def exits_in_between(toy: ToyRuntime) -> None:
+            await asyncio.sleep(1)
+            engine.hint("sb")
+            await asyncio.sleep(2)
+            toy.evidence = Ended(exit_code=3, finished_at_ns=5)
+
+        tube.toy.plans.append(exits_in_between)
+        assert (await engine.pause("sb")).state is State.PAUSED
+        await asyncio.sleep(1)
+        assert state_of(engine) is State.EXITED
+        assert tube.toy.calls == ["create", "pause", "state"]
+        await engine.close()
+
+    run_virtual(main())
+
+
 def test_a_crashed_adapter_is_an_open_outcome_not_a_state() -> None:
     async def main() -> None:
         tube = Tube()
