@@ -63,15 +63,14 @@ class Executor:
             await self._prestop(record)
         if not wanted():
             return
-        call = asyncio.create_task(self._freeze(effect, record), name=f"call-{record.id}")
+        deadline_s = self.policy.call_deadline_s
+        missed = CallOverdue(epoch=effect.epoch, deadline_s=deadline_s)
+        timer = asyncio.get_running_loop().call_later(deadline_s, report, missed)
         try:
-            deadline_s = self.policy.call_deadline_s
-            done, _ = await asyncio.wait({call}, timeout=deadline_s)
-            if not done:
-                report(CallOverdue(epoch=effect.epoch, deadline_s=deadline_s))
-            report(await call)
+            returned = await self._freeze(effect, record)
         finally:
-            call.cancel()
+            timer.cancel()
+        report(returned)
 
     async def query(self, effect: Query, record: Record, report: Report) -> None:
         """Ask for the status once; no answer in time is reported as such."""
