@@ -29,11 +29,12 @@ def m001_first(db: Database) -> None:
         not_null={"id", "incarnation", "state", "revision", "body"},
         strict=True,
     )
-    # By hand, for AUTOINCREMENT: a sequence number must not come again once its line was dropped.
+    # Only the oldest lines are ever dropped, so the next number is always one more than the highest
+    # there was: AUTOINCREMENT would only cost another page with each change.
     db.execute(
         """
         CREATE TABLE journal (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            seq INTEGER PRIMARY KEY,
             sandbox_id TEXT NOT NULL,
             incarnation TEXT NOT NULL,
             revision INTEGER NOT NULL,
