@@ -19,6 +19,7 @@ def write(
     detail: str,
     op_id: str = "",
     effects: tuple[Effect, ...] = (),
+    synced: bool = True,
 ) -> Decision:
     """The decision that makes `after` the record: revision + 1, one journal entry, kept on disk."""
     edge = (before.state if before else None, after.state)
@@ -36,7 +37,7 @@ def write(
         op_id=op_id or (after.open.op_id if after.open else ""),
         detail=detail,
     )
-    return Decision(record=record, effects=effects, entries=(entry,))
+    return Decision(record=record, effects=effects, entries=(entry,), synced=synced)
 
 
 def _check(edge: tuple[State | None, State], cause: Cause) -> None:

@@ -77,10 +77,12 @@ class Decision:
     """The next record, what to write beside it, and what to do then, in this order.
 
     `record` None: there is nothing (any more) to keep. `persist` False: only facts changed that
-    need not outlive the process, such as when the shim was last seen.
+    need not outlive the process, such as when the shim was last seen. `synced` False: the change
+    must outlive the agent, but not the host, whose end would end the sandbox too.
     """
 
     record: Record | None
     effects: tuple[Effect, ...] = ()
     entries: tuple[Entry, ...] = ()
     persist: bool = True
+    synced: bool = True

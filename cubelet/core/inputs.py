@@ -42,9 +42,10 @@ class PauseRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRequested:
-    """The mirror of PauseRequested."""
+    """The mirror of PauseRequested; `opaque_restore` as in the runtime's capabilities."""
 
     op_id: str
+    opaque_restore: bool
     expected_epoch: int | None = None
 
 

@@ -27,7 +27,7 @@ def create(request: CreateRequested, now: Now) -> Decision:
         spec=request.spec,
         created_at_ns=now.wall_ns,
     )
-    return _begin(None, record, OpKind.CREATE, op_id=request.op_id, now=now)
+    return _begin(None, record, OpKind.CREATE, op_id=request.op_id, now=now, synced=True)
 
 
 def refuse_create(record: Record, request: CreateRequested) -> Decision:
@@ -60,7 +60,10 @@ def operation(record: Record, request: PauseRequested | ResumeRequested, now: No
     rule = REQUESTS[record.state, name]
     if isinstance(rule, Refuse):
         return keep(record, Complete(op_id=request.op_id, fault=rule.fault(record.id)))
-    return _begin(record, record, rule.kind, op_id=request.op_id, now=now)
+    # A power cut between a restore and its record would let the same image be restored twice, over
+    # a disk that has changed since. Frozen processes end with the host, and their intent may too.
+    synced = isinstance(request, ResumeRequested) and request.opaque_restore
+    return _begin(record, record, rule.kind, op_id=request.op_id, now=now, synced=synced)
 
 
 def delete(record: Record, request: DeleteRequested, now: Now) -> Decision:
@@ -91,7 +94,7 @@ def delete(record: Record, request: DeleteRequested, now: Now) -> Decision:
 
 
 def _begin(
-    before: Record | None, record: Record, kind: OpKind, *, op_id: str, now: Now
+    before: Record | None, record: Record, kind: OpKind, *, op_id: str, now: Now, synced: bool
 ) -> Decision:
     epoch = record.epoch + 1
     op = Operation(op_id=op_id, kind=kind, epoch=epoch, call=Call.IN_FLIGHT, started_at=now)
@@ -102,6 +105,7 @@ def _begin(
         cause=Cause.RPC,
         detail=f"{kind.lower()} requested",
         effects=(CallRuntime(kind=kind, epoch=epoch),),
+        synced=synced,
     )
 
 

@@ -135,7 +135,11 @@ class Engine:
         self._refuse_while_draining()
         worker = self._worker(sandbox_id)
         await worker.look()
-        request = ResumeRequested(op_id=self._ids.new_id(), expected_epoch=expected_epoch)
+        request = ResumeRequested(
+            op_id=self._ids.new_id(),
+            opaque_restore=self._is_opaque(worker.record),
+            expected_epoch=expected_epoch,
+        )
         return await worker.request(request)
 
     async def delete(self, sandbox_id: str) -> None:
@@ -201,6 +205,11 @@ class Engine:
             message = f"runtime {chosen!r} is not usable here; usable: {usable}"
             raise error(Code.INVALID_ARGUMENT, Reason.UNKNOWN_RUNTIME, message)
         return runtime
+
+    def _is_opaque(self, record: Record | None) -> bool:
+        """Whether a resume of it is a restore; of a runtime that is not there, to be safe, yes."""
+        runtime = self._runtimes.get(record.spec.runtime) if record else None
+        return runtime is None or runtime.capabilities.opaque_restore
 
     def _refuse_while_draining(self) -> None:
         if self._draining:

@@ -90,11 +90,15 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One transaction of the store: put or remove one record, append journal entries."""
+    """One transaction of the store: put or remove one record, append journal entries.
+
+    `synced` False: it has to survive the death of the process, not that of the host.
+    """
 
     id: str
     record: Record | None
     entries: Sequence[Entry] = ()
+    synced: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,10 @@ class Loaded:
 
 
 class Store(Protocol):
-    """Keeps records and journal. What `commit` returned from survives a power cut."""
+    """Keeps records and journal. What `commit` returned from survives kill -9 of the agent.
+
+    A synced change survives a power cut, with all that were committed before it.
+    """
 
     async def load(self) -> Loaded:
         """Everything there is, once, at start."""

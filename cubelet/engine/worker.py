@@ -187,7 +187,9 @@ class Worker:
 
     async def _write(self, happened: Input, decision: Decision) -> bool:
         """Commit the decision; where the store refuses, nothing is acknowledged."""
-        change = Change(id=self.id, record=decision.record, entries=decision.entries)
+        change = Change(
+            id=self.id, record=decision.record, entries=decision.entries, synced=decision.synced
+        )
         try:
             await self._around.store.commit(change)
         except CubeletError as refused:

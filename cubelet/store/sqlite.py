@@ -55,12 +55,12 @@ class SqliteStore:
         return await self._told(self.writer.read(sandboxes.load), "read")
 
     async def commit(self, change: Change) -> None:
-        """Write one change whole or not at all; it is synced when this returns."""
+        """Write one change whole or not at all; it is synced, if it is to be, on return."""
         try:
             apply = _applier(change, self._entries_max)
         except ValueError as problem:
             raise fault_of(problem, self._path, doing="write to") from problem
-        await self._told(self.writer.write(apply), "write to")
+        await self._told(self.writer.write(apply, synced=change.synced), "write to")
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
         """The newest `limit` entries of one sandbox, oldest first."""

@@ -12,7 +12,7 @@ import itertools
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ class _Job:
     run: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     writes: bool
+    synced: bool = True
 
 
 #: What a job came to: its value, or the exception it raised.
@@ -61,6 +62,7 @@ class Writer:
         self._queue_max = queue_max
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting: set[_Job] = set()
+        self._synced = True  # As `connect` leaves the connection.
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._opened = self._loop.create_future()
@@ -72,12 +74,16 @@ class Writer:
         self._thread.start()
         await asyncio.shield(self._opened)
 
-    async def write(self, run: Callable[[sqlite3.Connection], None]) -> None:
-        """Run it in a transaction; returns when that is on disk, raises what failed.
+    async def write(
+        self, run: Callable[[sqlite3.Connection], None], *, synced: bool = True
+    ) -> None:
+        """Run it in a transaction; returns when that is committed, raises what failed.
+
+        A synced one is on the disk then, with all before it; another with the operating system.
 
         CubeletError: RESOURCE_EXHAUSTED where too much waits, UNAVAILABLE where it is closed.
         """
-        await self._submit(run, writes=True)
+        await self._submit(run, writes=True, synced=synced)
 
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """Run it after everything that was given before; its value, or what it raised."""
@@ -93,7 +99,7 @@ class Writer:
         self._thread.join()
 
     def _submit(
-        self, run: Callable[[sqlite3.Connection], Any], *, writes: bool
+        self, run: Callable[[sqlite3.Connection], Any], *, writes: bool, synced: bool = True
     ) -> asyncio.Future[Any]:
         if self._closed:
             raise closed()
@@ -101,7 +107,7 @@ class Writer:
             self.refused += 1
             message = f"{self._queue_max} changes wait for the disk already; try again later"
             raise error(Code.RESOURCE_EXHAUSTED, Reason.TOO_BUSY, message)
-        job = _Job(run, self._loop.create_future(), writes)
+        job = _Job(run, self._loop.create_future(), writes, synced)
         self._waiting.add(job)
         self._queue.put(job)
         return job.future
@@ -149,8 +155,9 @@ class Writer:
             return [(job, None, problem) for job in group]
         return [(job, None, self._transact(conn, [job])) for job in group]
 
-    def _transact(self, conn: sqlite3.Connection, group: Iterable[_Job]) -> Exception | None:
+    def _transact(self, conn: sqlite3.Connection, group: Sequence[_Job]) -> Exception | None:
         try:
+            self._set_synced(conn, synced=any(job.synced for job in group))
             conn.execute("BEGIN IMMEDIATE")
             for job in group:
                 job.run(conn)
@@ -162,6 +169,12 @@ class Writer:
             return problem
         self.transactions += 1
         return None
+
+    def _set_synced(self, conn: sqlite3.Connection, *, synced: bool) -> None:
+        """In WAL mode NORMAL leaves out the sync of a commit, and nothing else."""
+        if synced is not self._synced:
+            conn.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
 
     def _tell(self, what: Callable[..., object], *args: object) -> None:
         """Have it called in the loop; a loop that is closed has nobody left who waits."""

@@ -16,6 +16,7 @@ from cubelet.core.inputs import (
     Cause,
     CreateRequested,
     DeleteRequested,
+    Input,
     Observed,
     PauseRequested,
     ResumeRequested,
@@ -76,7 +77,7 @@ def test_what_is_not_allowed_is_refused_with_its_reason(
 ) -> None:
     for request, reason in (
         (PauseRequested(op_id="op9"), pause),
-        (ResumeRequested(op_id="op9"), resume),
+        (ResumeRequested(op_id="op9", opaque_restore=True), resume),
     ):
         if reason is not None:
             fault = refusal(record, request)
@@ -88,7 +89,7 @@ def test_what_is_not_allowed_is_refused_with_its_reason(
     ("record", "request_", "state", "kind"),
     [
         (RUNNING, PauseRequested(op_id="op9"), State.PAUSING, OpKind.PAUSE),
-        (PAUSED, ResumeRequested(op_id="op9"), State.RESUMING, OpKind.RESUME),
+        (PAUSED, ResumeRequested(op_id="op9", opaque_restore=True), State.RESUMING, OpKind.RESUME),
     ],
 )
 def test_an_operation_begins_with_its_intent(
@@ -99,6 +100,18 @@ def test_an_operation_begins_with_its_intent(
     assert (decision.record.state, decision.record.epoch) == (state, record.epoch + 1)
     assert decision.persist
     assert decision.effects == (CallRuntime(kind=kind, epoch=record.epoch + 1),)
+
+
+def test_only_what_a_power_cut_could_make_wrong_is_synced_before_the_call() -> None:
+    def synced(record: Record | None, request: Input) -> bool:
+        return step(record, request, at(1), POLICY).synced
+
+    assert not synced(RUNNING, PauseRequested(op_id="op9"))
+    assert not synced(PAUSED, ResumeRequested(op_id="op9", opaque_restore=False))
+    assert synced(PAUSED, ResumeRequested(op_id="op9", opaque_restore=True))
+    assert synced(RUNNING, DeleteRequested(op_id="op9"))
+    paused = CallReturned(epoch=2, kind=OpKind.PAUSE, call=Call.ANSWERED)
+    assert synced(pausing(), paused)
 
 
 def test_what_nobody_has_cannot_be_asked_for() -> None:

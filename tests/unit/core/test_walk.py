@@ -49,7 +49,7 @@ REQUESTS: list[Input] = [
     CreateRequested(op_id="op9", id="sb", namespace="default", incarnation="second", spec=SPEC),
     PauseRequested(op_id="op9"),
     PauseRequested(op_id="op9", expected_epoch=77),
-    ResumeRequested(op_id="op9"),
+    ResumeRequested(op_id="op9", opaque_restore=True),
     DeleteRequested(op_id="op9"),
 ]
 LIVE = {State.CREATED, State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING}

@@ -65,6 +65,28 @@ async def start(writer: Writer, *runs: Run) -> list[asyncio.Task[None]]:
     return tasks
 
 
+async def test_a_transaction_is_synced_if_one_of_its_changes_is_to_be(writer: Writer) -> None:
+    seen: list[int] = []
+
+    def note(conn: sqlite3.Connection) -> None:
+        seen.append(conn.execute("PRAGMA synchronous").fetchone()[0])
+
+    normal, full = 1, 2
+    await writer.write(note, synced=False)
+    await writer.write(note)
+    await writer.write(note, synced=False)
+    assert seen == [normal, full, normal]
+    gate, held = await hold(writer)
+    tasks = [
+        asyncio.create_task(writer.write(run, synced=synced))
+        for run, synced in ((note, False), (put(1), True))
+    ]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(held, *tasks)
+    assert seen[3:] == [full]
+
+
 async def test_what_waits_shares_one_transaction(writer: Writer) -> None:
     gate, held = await hold(writer)
     tasks = await start(writer, *map(put, range(256)))
