@@ -142,11 +142,6 @@ async def _serve(config: Config) -> None:
     async with AsyncExitStack() as parts:
         engine, server = await _assemble(config, parts)
         _calm_collector()
-        import gc
-
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
         _log.info("ready", version=__version__, state_dir=config.state_dir)
         await asked.get()
         impatient = asyncio.create_task(asked.get())

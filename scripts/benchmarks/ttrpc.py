@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import cast
 
+from scripts.benchmarks.ttrpc_server import LOOPS
 from scripts.in_venv import ROOT
 from shimclient import Client
 from shimclient.api.task_pb2 import StateRequest, StateResponse
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `scripts/bench ttrpc`."""
     parser.add_argument("--rounds", type=int, default=5, help="rounds a figure (default 5)")
     parser.add_argument("--seconds", type=float, default=0.6, help="length of one round")
+    parser.add_argument(
+        "--loop",
+        choices=LOOPS,
+        default="uvloop",
+        help="event loop of both ends (default uvloop, which the agent uses where it is installed)",
+    )
     for inflight, floor in FLOORS.items():
         parser.add_argument(
             f"--require-{inflight}",
@@ -49,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         paths = {kind: Path(folder) / kind for kind in ("ttrpc", "bare")}
         for kind, path in paths.items():
-            stack.enter_context(_server(kind, path))
-        figures, bare = asyncio.run(_measure(paths, args.rounds, args.seconds))
+            stack.enter_context(_server(kind, path, args.loop))
+        with asyncio.Runner(loop_factory=LOOPS[args.loop]) as runner:
+            figures, bare = runner.run(_measure(paths, args.rounds, args.seconds))
     good, parts = True, []
     for inflight in FLOORS:
         floor: int = getattr(args, f"require_{inflight}")
@@ -59,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             f"{inflight} in flight {figures[inflight]:.0f} op/s (floor {floor},"
             f" {figures[inflight] / bare[inflight]:.2f} of a bare echo's {bare[inflight]:.0f})"
         )
-    print(f"ttrpc: {', '.join(parts)}: {'ok' if good else 'UNDER THE FLOOR'}")
+    print(f"ttrpc: {args.loop}, {', '.join(parts)}: {'ok' if good else 'UNDER THE FLOOR'}")
     return 0 if good else 1
 
 
@@ -151,9 +159,9 @@ class BareClient(asyncio.Protocol):
 
 
 @contextlib.contextmanager
-def _server(kind: str, path: Path) -> Iterator[None]:
+def _server(kind: str, path: Path, loop: str) -> Iterator[None]:
     """A server of the kind in a process of its own, listening when this is entered."""
-    command = [sys.executable, "-m", "scripts.benchmarks.ttrpc_server", kind, str(path)]
+    command = [sys.executable, "-m", "scripts.benchmarks.ttrpc_server", kind, str(path), loop]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             if process.stdout is None or process.stdout.readline() != "listening\n":

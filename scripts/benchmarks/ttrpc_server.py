@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Mapping
 from typing import cast
+
+import uvloop
 
 from shimclient import CallContext, Method, Server
 from shimclient.api.task_pb2 import StateRequest, StateResponse, Status
+
+#: Event loops by name.
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
 
 
 async def _state(request: StateRequest, _context: CallContext) -> StateResponse:
@@ -41,4 +50,5 @@ async def main(kind: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    with asyncio.Runner(loop_factory=LOOPS[sys.argv[3]]) as runner:
+        runner.run(main(sys.argv[1], sys.argv[2]))
