@@ -181,10 +181,12 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     runtimes = build_runtimes(_runtime_config(config))
     for runtime in runtimes.values():
         parts.push_async_callback(runtime.close)
+    hooks = HttpHooks()
+    parts.callback(hooks.close)
     engine = Engine(
         store=store,
         runtimes=runtimes,
-        hooks=HttpHooks(),
+        hooks=hooks,
         clock=clock,
         ids=ids,
         policy=config.policy,
@@ -195,6 +197,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
         _runtime_config(config).events_socket, lambda sandbox_id, _: engine.hint(sandbox_id)
     )
     parts.push_async_callback(events.close)
+    await events.start()
     needs = Needs(
         agent=engine,
         clock=clock,
