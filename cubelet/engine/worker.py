@@ -105,8 +105,7 @@ class Worker:
 
     async def look(self) -> None:
         """Where an operation's outcome is open and no call is in flight, ask the shim now."""
-        record = self.record
-        if record is None or record.open is None or record.open.call is Call.IN_FLIGHT:
+        if self.record is None or self.record.open is None or self._in_flight:
             return
         self._admit()
         looked = self._waiters.looker()

@@ -265,7 +265,10 @@ def new_bundle(kind: Kind) -> Path:
 
 
 def remove_bundle(bundle: Path) -> None:
-    shutil.rmtree(bundle)
+    """A shim that ends may take its socket away at this very moment."""
+    while bundle.exists():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(bundle)
 
 
 async def grows(counter: Path) -> None:

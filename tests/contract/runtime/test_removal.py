@@ -114,7 +114,7 @@ async def test_nobody_else_is_killed_where_a_pid_has_another_owner_by_now(rig: R
     stranger = await asyncio.create_subprocess_exec("sleep", "1000")
     try:
         handle = handle_of(record)
-        stale = replace(handle, pid=stranger.pid, pid_start_ticks=handle.pid_start_ticks + 1)
+        stale = replace(handle, pid=stranger.pid, pid_start_ticks=1)
         await rig.runtime.destroy(replace(record, handle=stale))
         assert stranger.returncode is None
         os.kill(stranger.pid, 0)
