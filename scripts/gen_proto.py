@@ -17,9 +17,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-
 ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    from scripts import in_venv
+
+    in_venv.enter()
+
+from hatchling.builders.hooks.plugin.interface import (  # noqa: E402 - only the environment has it.
+    BuildHookInterface,
+)
 
 
 def has_service(source: Path) -> bool:
