@@ -13,6 +13,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -120,11 +121,17 @@ def _unpack(tar: Path, entry: Path) -> Path:
         root = beside / "root"
         root.mkdir(mode=0o755)
         with tarfile.open(tar) as archive:
-            archive.extractall(root, filter=_Gate().let_in)  # noqa: S202 - the gate checks each.
+            # Debian 12's Python has no filters yet; newer ones must not put theirs in our place.
+            archive.extraction_filter = _as_it_is
+            archive.extractall(root, _Gate(root).admitted(archive))  # noqa: S202 - checked by the gate.
         root.rename(entry)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return entry
+
+
+def _as_it_is(member: tarfile.TarInfo, _folder: str) -> tarfile.TarInfo:
+    return member
 
 
 class _Gate:
@@ -134,25 +141,33 @@ class _Gate:
     a writable /tmp is none; what it has in common with them is that nothing leaves the folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
         self._members = 0
         self._bytes = 0
 
-    def let_in(self, member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        """The member as it is to be unpacked; None for a device, which the sandbox gets anew."""
+    def admitted(self, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+        """Each member when its turn has come, so that it is checked against what is there by then.
+
+        Left out are devices, which the sandbox gets anew.
+        """
+        for member in archive:
+            self._check(member)
+            if not member.isdev() or member.isfifo():
+                yield member
+
+    def _check(self, member: tarfile.TarInfo) -> None:
+        """Refuse a member that leads out; an absolute name is one in the folder."""
         self._members += 1
         self._bytes += member.size
         if self._members > _MEMBERS_MAX or self._bytes > _BYTES_MAX:
             raise tarfile.TarError(
                 f"more than {_MEMBERS_MAX} files or {_BYTES_MAX} bytes: that is no template"
             )
-        if member.isdev() and not member.isfifo():
-            return None
-        name = member.name.lstrip("/")
-        _check_inside(folder, name)
+        member.name = member.name.lstrip("/")
+        _check_inside(self._folder, member.name)
         if member.islnk():
-            _check_inside(folder, member.linkname)
-        return member.replace(name=name, deep=False)
+            _check_inside(self._folder, member.linkname)
 
 
 def _check_inside(folder: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import json
@@ -35,7 +36,7 @@ exec {runc} "$@"
 """
 
 
-class ShimLab:
+class ShimLab(abc.ABC):
     """A shim that was started for one task, whose id is `id`."""
 
     def __init__(self, folder: Path) -> None:
@@ -135,13 +136,13 @@ class ShimLab:
     def request(self) -> CreateRequest:
         return CreateRequest(id=self.id, bundle=str(self.bundle))
 
+    @abc.abstractmethod
     async def slow_pauses(self, delay_s: float) -> None:
         """From now on each pause takes so long."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def progress(self) -> int:
         """Something that grows while the task runs."""
-        raise NotImplementedError
 
 
 class FakeLab(ShimLab):

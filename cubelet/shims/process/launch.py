@@ -27,14 +27,14 @@ def main() -> int:
     plan_file, gate, report, shim_pid = (int(word) for word in sys.argv[1:])
     libc = ctypes.CDLL(None, use_errno=True)
     _die_with(libc, shim_pid)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with os.fdopen(plan_file, "rb") as file:
         plan = json.load(file)
     if os.read(gate, 1) != b"\n":
         return _CANNOT_EXECUTE  # The shim has gone or does not want us.
     os.close(gate)
     os.set_inheritable(report, False)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, programs must not.
+    # Python ignores some, and whoever started the agent may have others ignored: not the sandbox.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     try:
         _prepare(libc, plan)

@@ -214,7 +214,11 @@ def test_ctrl_c_ends_quietly(short_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
-        script = "from cubelet.cli.main import main; main()"
+        # Whoever runs the tests in the background has SIGINT ignored, and that is inherited.
+        script = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+            "from cubelet.cli.main import main; main()"
+        )
         command = [sys.executable, "-c", script, "--address", place, "ps"]
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
