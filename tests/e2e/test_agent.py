@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +82,29 @@ def test_unknown_ids_are_not_found(plain_agent: AgentProcess) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         plain_agent.api.Pause(api.PauseRequest(id="nobody"), timeout=5)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("plain_agent", ["fake"], indirect=True)
+def test_a_second_sigterm_does_not_wait_and_the_hung_pause_stays_open_on_disk(
+    plain_agent: AgentProcess,
+) -> None:
+    script = '{"failpoints": "pause=hang"}'
+    spec = api.Spec(args=["/bin/true"], annotations={"shimclient.fake/script": script})
+    plain_agent.api.Create(api.CreateRequest(id="sb", spec=spec), timeout=30)
+    pause = plain_agent.api.Pause.future(api.PauseRequest(id="sb"), timeout=30)
+    wait_until(lambda: plain_agent.listed("sb") == "PAUSING", what="the pause was begun")
+    os.kill(plain_agent.pid, signal.SIGTERM)
+    wait_until(lambda: "SHUTTING_DOWN" in refusal(plain_agent), what="it drains")
+    assert plain_agent.terminate(within_s=10) == 0
+    with pytest.raises(grpc.RpcError):
+        pause.result()
+    plain_agent.start()
+    assert plain_agent.listed("sb") == "PAUSING"
+    plain_agent.api.Delete(api.DeleteRequest(id="sb"), timeout=60)
+
+
+def refusal(agent: AgentProcess) -> str:
+    """What a new request is told, with the details of its status."""
+    with pytest.raises(grpc.RpcError) as caught:
+        agent.api.Get(api.GetRequest(id="nobody"), timeout=5)
+    return str(caught.value.trailing_metadata())

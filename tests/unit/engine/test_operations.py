@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cubelet.core.evidence import Ended, NoAnswer, Status
+from cubelet.core.evidence import Status
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.core.model import Call, State
 from cubelet.core.spec import HttpHook
@@ -201,99 +201,6 @@ def test_a_stale_precondition_calls_nothing() -> None:
     run_virtual(main())
 
 
-def test_delete_wins_over_a_hung_pause_and_nothing_brings_the_sandbox_back() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = await tube.running()
-        tube.toy.plans.append(takes(20))
-        pause = asyncio.create_task(engine.pause("sb"))
-        await asyncio.sleep(1)
-        await engine.delete("sb")
-        assert now_s() == 1.0
-        assert (await fault_of(pause)).reason is Reason.DELETED_MEANWHILE
-        await asyncio.sleep(40)
-        assert (list(engine.view()), tube.store.records) == ([], {})
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_delete_that_leaves_something_says_what_and_is_tried_again() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = await tube.running()
-        tube.toy.destroy_fault = Fault(
-            code=Code.UNAVAILABLE, reason=Reason.RUNTIME_REFUSED, message="a mount is busy"
-        )
-        assert "a mount is busy" in (await fault_of(engine.delete("sb"))).message
-        record = tube.store.records["sb"]
-        assert (record.state, record.delete_failure) == (State.DELETED, tube.toy.destroy_fault)
-        tube.toy.destroy_fault = None
-        await engine.delete("sb")
-        assert tube.store.records == {}
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_failed_create_leaves_nothing() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = tube.engine()
-        await engine.start()
-        tube.toy.plans.append(refuses("no such file"))
-        fault = await fault_of(engine.create(SPEC, sandbox_id="sb", namespace=""))
-        assert "no such file" in fault.message
-        assert (list(engine.view()), tube.store.records) == ([], {})
-        assert tube.toy.calls == ["create", "destroy"]
-        await engine.create(SPEC, sandbox_id="sb", namespace="")
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_create_that_takes_too_long_is_undone() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = tube.engine()
-        await engine.start()
-        tube.toy.plans.append(hangs)
-        fault = await fault_of(engine.create(SPEC, sandbox_id="sb", namespace=""))
-        assert (now_s(), fault.reason) == (60.0, Reason.RUNTIME_DEADLINE)
-        assert tube.toy.calls == ["create", "destroy"]
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_delete_during_create_waits_for_the_create_to_end() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = tube.engine()
-        await engine.start()
-        tube.toy.plans.append(takes(2))
-        create = asyncio.create_task(engine.create(SPEC, sandbox_id="sb", namespace=""))
-        await asyncio.sleep(1)
-        await engine.delete("sb")
-        assert now_s() == 2.0
-        assert (await fault_of(create)).reason is Reason.DELETED_MEANWHILE
-        assert (tube.toy.calls, tube.toy.alive) == (["create", "destroy"], False)
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_an_id_is_taken_while_its_sandbox_lives() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = await tube.running()
-        fault = await fault_of(engine.create(SPEC, sandbox_id="sb", namespace=""))
-        assert (fault.reason, tube.toy.calls) == (Reason.SANDBOX_EXISTS, ["create"])
-        await engine.close()
-
-    run_virtual(main())
-
-
 def test_prestop_hooks_run_before_the_pause_and_cannot_stop_it() -> None:
     async def main() -> None:
         tube = Tube()
@@ -342,66 +249,6 @@ def test_a_delete_during_the_hooks_leaves_the_next_sandbox_of_that_id_alone() ->
         await asyncio.sleep(10)
         assert tube.toy.calls == ["create", "destroy", "create"]
         assert state_of(engine) is State.RUNNING
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_hint_makes_the_engine_look_and_believe_the_shim_only() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = await tube.running()
-        engine.hint("stranger")
-        engine.hint("sb")
-        await asyncio.sleep(1)
-        assert state_of(engine) is State.RUNNING
-        tube.toy.status = Status.PAUSED
-        engine.hint("sb")
-        await asyncio.sleep(1)
-        assert state_of(engine) is State.PAUSED
-        tube.toy.evidence = NoAnswer(why="UNKNOWN")
-        engine.hint("sb")
-        await asyncio.sleep(1)
-        assert state_of(engine) is State.PAUSED
-        tube.toy.evidence = Ended(exit_code=3, finished_at_ns=5)
-        engine.hint("sb")
-        await asyncio.sleep(1)
-        record = tube.store.records["sb"]
-        assert (record.state, record.exit_code) == (State.EXITED, 3)
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_flood_of_hints_is_one_question() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = await tube.running()
-        for _ in range(10_000):
-            engine.hint("sb")
-        await asyncio.sleep(1)
-        assert tube.toy.calls == ["create", "state"]
-        await engine.close()
-
-    run_virtual(main())
-
-
-def test_a_hint_during_a_call_is_followed_when_the_call_has_ended() -> None:
-    async def main() -> None:
-        tube = Tube()
-        engine = await tube.running()
-
-        async def exits_in_between(toy: ToyRuntime) -> None:
-            await asyncio.sleep(1)
-            engine.hint("sb")
-            await asyncio.sleep(2)
-            toy.evidence = Ended(exit_code=3, finished_at_ns=5)
-
-        tube.toy.plans.append(exits_in_between)
-        assert (await engine.pause("sb")).state is State.PAUSED
-        await asyncio.sleep(1)
-        assert state_of(engine) is State.EXITED
-        assert tube.toy.calls == ["create", "pause", "state"]
         await engine.close()
 
     run_virtual(main())
