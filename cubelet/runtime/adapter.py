@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from cubelet.core.evidence import Evidence, NoAnswer
+from cubelet.core.evidence import Alive, Evidence, NoAnswer, Status
 from cubelet.core.faults import Code, Reason, error
 from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
@@ -86,7 +86,8 @@ class ShimRuntime:
             return NoAnswer(why="no shim of it is known")
         try:
             task = await self._task(record, handle)
-            return evidence_of(await task.state(record.id, local_timeout_s=None))
+            evidence = evidence_of(await task.state(record.id, local_timeout_s=None))
+            return self._unless_contradicted(record, evidence)
         except ShimError as failure:
             return evidence_without_state(failure, handle)
 
@@ -109,6 +110,21 @@ class ShimRuntime:
             await call(await self._task(record, handle))
         except ShimError as failure:
             raise call_failed(failure, f"cannot {doing} sandbox {record.id}") from failure
+
+    def _unless_contradicted(self, record: Record, evidence: Evidence) -> Evidence:
+        """A shim's word against the kernel's is no answer.
+
+        A runc that was killed in the middle leaves its shim with the old state: RUNNING over frozen
+        processes, or PAUSED over running ones (seen with containerd 1.6).
+        """
+        if not self._kind.container or not isinstance(evidence, Alive):
+            return evidence
+        frozen = self._kind.cgroup(record.id).frozen
+        says_frozen = {Status.PAUSED: True, Status.RUNNING: False}.get(evidence.status)
+        if frozen is None or says_frozen is None or frozen is says_frozen:
+            return evidence
+        kernel = "frozen" if frozen else "not frozen"
+        return NoAnswer(why=f"the shim says {evidence.status}, but its processes are {kernel}")
 
     def _handle(self, record: Record) -> Handle | None:
         """The record's, or the note's where the record could not be told of it."""

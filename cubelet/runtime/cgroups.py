@@ -18,6 +18,11 @@ MOUNTED_AT: Final = Path("/sys/fs/cgroup")
 _PAUSE_S: Final = 0.02
 #: What is written where to let a frozen group go: version 1, version 2.
 _THAW: Final = (("freezer.state", "THAWED"), ("cgroup.freeze", "0"))
+#: Where the kernel tells of a freeze, and what its lines mean: version 1, version 2.
+_SAYS: Final = {
+    "freezer.state": {"FROZEN": True, "THAWED": False},
+    "cgroup.events": {"frozen 1": True, "frozen 0": False},
+}
 
 
 def cgroup_version(mounted_at: Path = MOUNTED_AT) -> int:
@@ -44,6 +49,19 @@ class Cgroup:
     def exists(self) -> bool:
         """Whether any hierarchy has it."""
         return any(self._folders())
+
+    @property
+    def frozen(self) -> bool | None:
+        """Whether the kernel says that it stands still; None where it does not say, or just now.
+
+        With both versions mounted it is the freezer of version 1 that counts, as runc uses that.
+        """
+        for name, words in _SAYS.items():
+            for folder in self._tops():
+                with contextlib.suppress(OSError):
+                    said = set((folder / name).read_text().splitlines())
+                    return next((frozen for word, frozen in words.items() if word in said), None)
+        return None
 
     async def kill(self, timeout_s: float) -> bool:
         """SIGKILL all that is in it, thaw it so that they die; False where some still live."""
@@ -94,10 +112,14 @@ class Cgroup:
 
     def _folders(self) -> Iterator[Path]:
         """Every folder of the group, the deepest first."""
+        for top in self._tops():
+            for folder, _, _ in os.walk(top, topdown=False):
+                yield Path(folder)
+
+    def _tops(self) -> Iterator[Path]:
+        """The group's own folder in each hierarchy, there or not."""
         trees = [self.mounted_at, *(p for p in self.mounted_at.iterdir() if p.is_dir())]
         if cgroup_version(self.mounted_at) > 1:
             trees = [self.mounted_at]
         for tree in trees:
-            top = tree / self.path.lstrip("/")
-            for folder, _, _ in os.walk(top, topdown=False):
-                yield Path(folder)
+            yield tree / self.path.lstrip("/")

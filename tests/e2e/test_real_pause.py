@@ -95,6 +95,28 @@ def test_kill_9_of_the_agent_mid_pause(
     assert pause(real_agent, counter.id).state == api.STATE_PAUSED
 
 
+def test_kill_9_of_the_agent_after_the_freeze_never_shows_running(
+    real_agent: AgentProcess, counter: Counter, wrapper: RuncWrapper
+) -> None:
+    """The shim kills its runc, forgets the freeze, and says RUNNING: that is not believed."""
+    wrapper.linger("pause", counter.id, 5)
+    caller = threading.Thread(target=_swallow, args=(real_agent, counter.id))
+    caller.start()
+    wait_until(lambda: wrapper.has_begun("pause", counter.id), what="runc has frozen it")
+    real_agent.restart()
+    caller.join()
+    assert counter.freezer_state() == "FROZEN"
+
+    def seen() -> api.Sandbox:
+        return real_agent.api.Get(api.GetRequest(id=counter.id), timeout=20).sandbox
+
+    contradiction = "says RUNNING, but its processes are frozen"
+    wait_until(lambda: contradiction in seen().last_observation.evidence, what="not believed")
+    assert seen().state == api.STATE_PAUSING
+    real_agent.api.Delete(api.DeleteRequest(id=counter.id), timeout=60)
+    assert has_ended(counter.pid)
+
+
 def _swallow(agent: AgentProcess, sandbox_id: str) -> None:
     with pytest.raises(grpc.RpcError):
         pause(agent, sandbox_id)

@@ -1,7 +1,8 @@
 """A runc that is slow on demand: the best fault injector below a real shim.
 
 It is given to the shim as its runtime binary (`binary_name`). A file DIRECTORY/COMMAND.ID makes it
-wait that many seconds before it runs the real runc for that container.
+wait that many seconds before it runs the real runc for that container; with .ID.after, it waits
+when the real runc is done.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ if [ -n "$command" ] && [ -f "$file" ]; then
   sleep "$(cat "$file")"
   echo done > "$file.over"
 fi
-exec {runc} "$@"
+[ -n "$command" ] && [ -f "$file.after" ] || exec {runc} "$@"
+{runc} "$@" || exit
+echo "$$" > "$file.pid"
+sleep "$(cat "$file.after")"
 """
 
 
@@ -41,12 +45,16 @@ class RuncWrapper:
         """Let the next calls of this command for this sandbox wait before they do anything."""
         self._file(command, sandbox_id).write_text(f"{seconds}\n")
 
+    def linger(self, command: str, sandbox_id: str, seconds: float) -> None:
+        """Let the next calls do their work at once, and answer so much later."""
+        self._file(command, f"{sandbox_id}.after").write_text(f"{seconds}\n")
+
     def no_delay(self, command: str, sandbox_id: str) -> None:
         """Let it be as fast as it is."""
         self._file(command, sandbox_id).unlink()
 
     def has_begun(self, command: str, sandbox_id: str) -> bool:
-        """Whether a delayed call has been made."""
+        """Whether a delayed call is made, or one that lingers has done its work."""
         return self._file(command, f"{sandbox_id}.pid").exists()
 
     def has_slept_through(self, command: str, sandbox_id: str) -> bool:

@@ -154,9 +154,14 @@ def _number(path: Path) -> int:
     return int(path.read_text()) if path.exists() else 0
 
 
+def freezer_file(record: Record) -> Path:
+    """Where the kernel says it, and takes orders."""
+    return Path(f"/sys/fs/cgroup/freezer/cubelet/{record.id}/freezer.state")
+
+
 def freezer_state(record: Record) -> str:
     """What the kernel says of a container's control group (version 1)."""
-    return Path(f"/sys/fs/cgroup/freezer/cubelet/{record.id}/freezer.state").read_text().strip()
+    return freezer_file(record).read_text().strip()
 
 
 def handle_of(record: Record) -> Handle:

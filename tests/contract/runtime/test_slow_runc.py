@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cubelet.core.evidence import Alive, Status
+from cubelet.core.evidence import Alive, NoAnswer, Status
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.kinds import SHIMV2
-from tests.contract.runtime.rig import Rig, freezer_state, handle_of, state
+from tests.contract.runtime.rig import Rig, freezer_file, freezer_state, handle_of, state
 from tests.support.polling import eventually
 from tests.support.runc_wrapper import RuncWrapper
 
@@ -65,3 +65,20 @@ async def test_a_removal_does_not_wait_for_a_pause_that_hangs(rig: Rig, runc: Ru
     assert rig.leftovers(record) == []
     with pytest.raises(Exception, match="was lost"):
         await pause
+
+
+async def test_a_shims_word_against_the_kernels_is_no_answer(rig: Rig) -> None:
+    record = await rig.counting()
+    freezer = freezer_file(record)
+    freezer.write_text("FROZEN")
+    await eventually(lambda: freezer_state(record) == "FROZEN", what="frozen behind its back")
+    assert await state(rig.runtime, record) == NoAnswer(
+        why="the shim says RUNNING, but its processes are frozen"
+    )
+    freezer.write_text("THAWED")
+    assert isinstance(await state(rig.runtime, record), Alive)
+    await rig.runtime.pause(record)
+    freezer.write_text("THAWED")
+    assert await state(rig.runtime, record) == NoAnswer(
+        why="the shim says PAUSED, but its processes are not frozen"
+    )

@@ -52,6 +52,31 @@ def test_no_group_has_no_processes(v1: Path) -> None:
     assert Cgroup("/cubelet/other", v1).pids() == set()
 
 
+@pytest.mark.parametrize(
+    ("said", "frozen"), [("FROZEN", True), ("THAWED", False), ("FREEZING", None)]
+)
+def test_version_1_tells_of_a_freeze(v1: Path, said: str, *, frozen: bool | None) -> None:
+    group = v1 / "freezer" / "cubelet" / "frosty"
+    other = v1 / "unified" / "cubelet" / "frosty"
+    for folder in (group, other):
+        folder.mkdir(parents=True)
+    (group / "freezer.state").write_text(f"{said}\n")
+    (other / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    assert Cgroup("/cubelet/frosty", v1).frozen is frozen
+
+
+@pytest.mark.parametrize(("said", "frozen"), [("1", True), ("0", False)])
+def test_version_2_tells_of_a_freeze(v2: Path, said: str, *, frozen: bool) -> None:
+    group = v2 / "cubelet" / "frosty"
+    group.mkdir(parents=True)
+    (group / "cgroup.events").write_text(f"populated 1\nfrozen {said}\n")
+    assert Cgroup("/cubelet/frosty", v2).frozen is frozen
+
+
+def test_a_group_that_is_not_there_tells_nothing(v1: Path) -> None:
+    assert Cgroup("/cubelet/nobody", v1).frozen is None
+
+
 async def test_a_removal_takes_all_of_it_and_its_parent_stays(v1: Path) -> None:
     assert await Cgroup("/cubelet/sb", v1).remove(1)
     assert (v1 / "memory/cubelet").exists()
