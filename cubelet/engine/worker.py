@@ -87,6 +87,7 @@ class Worker:
         self._quiet = asyncio.Event()
         self._ended = False
         self._hint: asyncio.TimerHandle | None = None
+        self._hint_waits = False
         around.supervisor.spawn(self._run(), name=f"worker-{sandbox_id}")
 
     async def request(self, happened: OperationRequest) -> Record:
@@ -119,10 +120,10 @@ class Worker:
 
     def _follow_hint(self) -> None:
         """Look, unless a call is in flight: then its end brings us here again."""
-        if self._in_flight or self._ended:
-            return
-        self._hint = None
-        self.post(LookRequested(cause=Cause.EVENT))
+        self._hint_waits = self._in_flight
+        if not self._hint_waits and not self._ended:
+            self._hint = None
+            self.post(LookRequested(cause=Cause.EVENT))
 
     @property
     def _in_flight(self) -> bool:
@@ -172,7 +173,7 @@ class Worker:
         asks = any(isinstance(effect, Query) for effect in decision.effects)
         if isinstance(happened, Observed) or (isinstance(happened, LookRequested) and not asks):
             self._waiters.wake_lookers()
-        if self._hint is not None and self._hint.when() <= asyncio.get_running_loop().time():
+        if self._hint_waits:
             self._follow_hint()
 
     def _decide(self, happened: Input) -> Decision:

@@ -49,6 +49,7 @@ class MemoryStore:
         self.records = {record.id: record for record in self.loaded.records}
         self.entries: list[Entry] = []
         self.commits = 0
+        self.synced: list[bool] = []
         self.refuse: Callable[[int], Exception | None] = lambda _: None
 
     async def load(self) -> Loaded:
@@ -59,6 +60,7 @@ class MemoryStore:
         refusal = self.refuse(self.commits)
         if refusal is not None:
             raise refusal
+        self.synced.append(change.synced)
         self.entries.extend(change.entries)
         if change.record is None:
             self.records.pop(change.id, None)

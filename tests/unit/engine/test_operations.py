@@ -12,6 +12,7 @@ from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.core.model import Call, State
 from cubelet.core.spec import HttpHook
 from cubelet.engine.engine import Engine
+from cubelet.engine.ports import Capabilities
 from tests.support.engine import (
     SPEC,
     ToyRuntime,
@@ -64,6 +65,20 @@ def test_a_sandbox_goes_through_its_life() -> None:
             (State.RUNNING, State.DELETED),
             (State.DELETED, State.DELETED),
         ]
+        await engine.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_of_the_intents_only_that_of_an_opaque_restore_is_synced(*, opaque: bool) -> None:
+    async def main() -> None:
+        tube = Tube(toy=ToyRuntime(capabilities=Capabilities(opaque_restore=opaque)))
+        engine = await tube.running()
+        await engine.pause("sb")
+        await engine.resume("sb")
+        create, pause, resume = [True, True], [False, True], [opaque, True]
+        assert tube.store.synced == [*create, *pause, *resume]
         await engine.close()
 
     run_virtual(main())
