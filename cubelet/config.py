@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from cubelet import places
 from cubelet.core.policy import Policy
+from cubelet.places import LOCAL_SUFFIX, SOCKET_PATH_BYTES_MAX
 
-#: Bytes in a unix socket's path: sun_path less its closing NUL (unix(7)).
-SOCKET_PATH_BYTES_MAX = 107
 PORT_MAX = 65535
 #: Variables of the same prefix that belong to others: cubecli, the agent's command line, the tests.
 NOT_OURS = frozenset({"CUBELET_CONFIG", "CUBELET_ADDRESS", "CUBELET_REQUIRE_REAL"})
@@ -37,6 +37,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     #: Empty in the file: STATE_DIR/run/cubelet.sock. Never empty once loaded.
     socket: str = ""
+    #: Where local callers are answered over ttrpc; ends in .ttrpc, by which they know. Empty in the
+    #: file: STATE_DIR/run/cubelet.ttrpc. Never empty once loaded.
+    local_socket: str = ""
     #: HOST:PORT on the loopback, or empty for none. Port 0: one that is free.
     tcp: str = ""
     #: How long a stop waits for operations: a call's 30 s, a query's 5 s, and the write.
@@ -98,16 +101,6 @@ def load(
     return _checked(_complete(_convert(table, source), env=env, uid=uid))
 
 
-def default_socket(*, env: Mapping[str, str], uid: int) -> str:
-    """Where an agent without any configuration listens; where cubecli looks for it."""
-    return load(
-        None, env={name: env[name] for name in _PLACES if name in env}, uid=uid
-    ).server.socket
-
-
-_PLACES = ("HOME", "XDG_STATE_HOME")
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
@@ -167,32 +160,29 @@ def _types(kind: Any) -> dict[str, Any]:
 
 
 def _complete(config: Config, *, env: Mapping[str, str], uid: int) -> Config:
-    state_dir = Path(config.state_dir or _default_state_dir(env=env, uid=uid))
+    try:
+        state_dir = config.state_dir or places.default_state_dir(env=env, uid=uid)
+    except places.NoStateDir as problem:
+        raise ConfigError(str(problem)) from problem
     replace = msgspec.structs.replace
-    socket = config.server.socket or str(state_dir / "run" / "cubelet.sock")
-    templates = config.runtime.templates_dir or str(state_dir / "templates")
+    server = replace(
+        config.server,
+        socket=config.server.socket or places.grpc_socket(state_dir),
+        local_socket=config.server.local_socket or places.local_socket(state_dir),
+    )
+    templates = config.runtime.templates_dir or str(Path(state_dir) / "templates")
     return replace(
         config,
-        state_dir=str(state_dir),
-        server=replace(config.server, socket=socket),
+        state_dir=str(Path(state_dir)),
+        server=server,
         runtime=replace(config.runtime, templates_dir=templates),
     )
-
-
-def _default_state_dir(*, env: Mapping[str, str], uid: int) -> str:
-    if uid == 0:
-        return "/var/lib/cubelet"
-    if env.get("XDG_STATE_HOME"):
-        return f"{env['XDG_STATE_HOME']}/cubelet"
-    if env.get("HOME"):
-        return f"{env['HOME']}/.local/state/cubelet"
-    raise ConfigError("no state_dir is set, and neither XDG_STATE_HOME nor HOME; set state_dir")
 
 
 def _checked(config: Config) -> Config:
     _check_absolute("state_dir", config.state_dir)
     _check_absolute("runtime.templates_dir", config.runtime.templates_dir)
-    _check_socket(config.server.socket)
+    _check_sockets(config.server)
     _check_tcp(config.server.tcp)
     if not 0 <= config.server.shutdown_grace_s < math.inf:
         raise ConfigError("server.shutdown_grace_s must be a number of seconds, 0 or more")
@@ -205,13 +195,28 @@ def _check_absolute(key: str, path: str) -> None:
         raise ConfigError(f"{key} must be an absolute path, not {path!r}")
 
 
-def _check_socket(path: str) -> None:
-    _check_absolute("server.socket", path)
+def _check_sockets(server: Server) -> None:
+    """Both paths; and the ends of their names, which tell callers what is spoken there."""
+    _check_socket("server.socket", server.socket)
+    _check_socket("server.local_socket", server.local_socket)
+    if server.socket.endswith(LOCAL_SUFFIX):
+        raise ConfigError(
+            f"server.socket must not end in {LOCAL_SUFFIX}, which is for server.local_socket"
+        )
+    if not server.local_socket.endswith(LOCAL_SUFFIX):
+        raise ConfigError(
+            f"server.local_socket must end in {LOCAL_SUFFIX}, by which callers know what is "
+            f"spoken there, not {server.local_socket!r}"
+        )
+
+
+def _check_socket(key: str, path: str) -> None:
+    _check_absolute(key, path)
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_BYTES_MAX:
         raise ConfigError(
-            f"server.socket {path} has {length} bytes, a unix socket's path has at most "
-            f"{SOCKET_PATH_BYTES_MAX}; set a shorter server.socket or state_dir"
+            f"{key} {path} has {length} bytes, a unix socket's path has at most "
+            f"{SOCKET_PATH_BYTES_MAX}; set a shorter {key} or state_dir"
         )
 
 

@@ -110,7 +110,7 @@ async def answer(method: Method, message: Message, context: CallContext) -> byte
     try:
         return ok_response(_message(await method.handler(message, context)))
     except StatusError as error:
-        return error_response(_error_code(error.code), error.message)
+        return error_response(_error_code(error.code), error.message, error.details)
     except Exception as error:  # noqa: BLE001  # The server's supervisor: every error is an answer.
         _log.warning("%s/%s failed", context.service, context.method, exc_info=True)
         return error_response(Code.UNKNOWN, (str(error) or type(error).__name__).splitlines()[0])

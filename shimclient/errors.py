@@ -11,7 +11,12 @@ failure is it?* Nothing here is told apart by its text. Who raises what:
 from __future__ import annotations
 
 import enum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.protobuf.any_pb2 import Any as AnyMessage
 
 
 class Code(enum.IntEnum):
@@ -106,10 +111,11 @@ class StatusError(ShimError):
 
     answered = True
 
-    def __init__(self, code: int, message: str) -> None:
-        """Take the code first: it is what a caller decides by."""
+    def __init__(self, code: int, message: str, details: Sequence[AnyMessage] = ()) -> None:
+        """Take the code first: it is what a caller decides by. Shims send no details."""
         super().__init__(message, code=code)
         self.code: int = code
+        self.details = details
 
 
 class Refused(StatusError):
@@ -144,9 +150,9 @@ _BY_CODE: dict[int, type[StatusError]] = {
 }
 
 
-def error_from_status(code: int, message: str) -> StatusError:
+def error_from_status(code: int, message: str, details: Sequence[AnyMessage] = ()) -> StatusError:
     """The error for a status that a peer sent; Refused where the code has no class of its own."""
-    return _BY_CODE.get(code, Refused)(code, message)
+    return _BY_CODE.get(code, Refused)(code, message, details)
 
 
 class BootstrapError(Exception):

@@ -23,6 +23,8 @@ from shimclient.wire import MESSAGE_BYTES_MAX, Frame, FrameType, Oversize
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from google.protobuf.any_pb2 import Any as AnyMessage
+
 #: A status text is for people; longer ones are cut, so that an error always fits a frame.
 STATUS_TEXT_MAX = 2048
 
@@ -76,7 +78,8 @@ def outcome_of(item: Frame | Oversize) -> bytes | ShimError:
     except DecodeError:
         return ProtocolBroken("the peer's response is no ttrpc Response")
     if response.status.code != Code.OK:
-        return error_from_status(response.status.code, response.status.message)
+        status = response.status
+        return error_from_status(status.code, status.message, tuple(status.details))
     return response.payload
 
 
@@ -93,7 +96,8 @@ def ok_response(reply: Message) -> bytes:
     return Response(payload=reply.SerializeToString()).SerializeToString()
 
 
-def error_response(code: int, message: str) -> bytes:
-    """The data of an error response. It always fits a frame."""
+def error_response(code: int, message: str, details: Sequence[AnyMessage] = ()) -> bytes:
+    """The data of an error response. Without details it always fits a frame."""
     text = message[:STATUS_TEXT_MAX].encode(errors="replace").decode()
-    return Response(status=Status(code=code, message=text)).SerializeToString()
+    status = Status(code=code, message=text, details=details)
+    return Response(status=status).SerializeToString()

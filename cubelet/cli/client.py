@@ -1,55 +1,56 @@
-"""The way to the agent: one channel, and calls whose failures are ours."""
+"""The agent as the commands see it: its services, each method a call whose failures are ours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import click
-import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 
-from cubelet.api.v1.node_pb2_grpc import NodeStub
+from cubelet.api.v1 import node_pb2, sandboxes_pb2
 from cubelet.api.v1.sandboxes_pb2 import ListRequest, Sandbox, State
-from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
 from cubelet.cli.failure import Exit, Failure
-from cubelet.cli.failures import failure_of
 from cubelet.cli.settings import Settings
+from cubelet.cli.wire import Wire
+from cubelet.places import SOCKET_PATH_BYTES_MAX
 
-# An agent that starts just now is found at the next try, a tenth of a second later. A proxy from
-# the environment has no business between two programs of one machine.
-_OPTIONS = [
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-]
-#: sun_path less its NUL; gRPC would name the limit without the path.
-_SOCKET_PATH_BYTES_MAX = 107
+if TYPE_CHECKING:
+    # For their types only: our own stubs below work on every wire.
+    from cubelet.api.v1.node_pb2_grpc import NodeStub
+    from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
+
 #: Pages of 500; an agent that has more than this is one that repeats itself.
 _PAGES_MAX = 1000
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+
+class Stub:
+    """One service of the agent: its methods by name, each called with its request alone."""
+
+    def __init__(self, service: ServiceDescriptor, wire: Wire) -> None:
+        self._methods = service.methods_by_name
+        self._wire = wire
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        """Find the method; its call gives the reply or raises Failure, and nothing else."""
+        if name not in self._methods:
+            raise AttributeError(name)
+        return partial(self._wire.call, self._methods[name])
 
 
 class Client:
-    """Both services of the agent. `call` raises Failure, and nothing of gRPC's."""
+    """Both services: `agent.sandboxes.Pause(PauseRequest(id="box"))` gives a PauseResponse.
 
-    def __init__(self, channel: grpc.Channel, settings: Settings) -> None:
-        self.sandboxes = SandboxesStub(channel)
-        self.node = NodeStub(channel)
-        self._settings = settings
+    Every call waits for its answer as long as --timeout says, and raises Failure.
+    """
 
-    def call(
-        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request
-    ) -> Response:
-        """Make the call, and wait for its answer as long as --timeout says."""
-        try:
-            return method(request, timeout=self._settings.timeout_s)
-        except grpc.RpcError as problem:
-            raise failure_of(problem, self._settings) from problem
+    def __init__(self, wire: Wire) -> None:
+        sandboxes = sandboxes_pb2.DESCRIPTOR.services_by_name["Sandboxes"]
+        node = node_pb2.DESCRIPTOR.services_by_name["Node"]
+        self.sandboxes = cast("SandboxesStub", Stub(sandboxes, wire))
+        self.node = cast("NodeStub", Stub(node, wire))
 
     def list(
         self, *, states: Sequence[State.ValueType] = (), labels: Mapping[str, str] | None = None
@@ -57,8 +58,7 @@ class Client:
         """All sandboxes in these states (none: in any) with all these labels, page by page."""
         token = ""
         for _ in range(_PAGES_MAX):
-            request = ListRequest(states=states, labels=labels, page_token=token)
-            page = self.call(self.sandboxes.List, request)
+            page = self.sandboxes.List(ListRequest(states=states, labels=labels, page_token=token))
             yield from page.sandboxes
             token = page.next_page_token
             if not token:
@@ -71,16 +71,28 @@ def connected() -> Iterator[Client]:
     """A client of the agent that the global options name. Connects with the first call."""
     settings = click.get_current_context().find_object(Settings)
     assert settings is not None  # noqa: S101  # The group sets it before any command runs.
-    with grpc.insecure_channel(_target(settings), options=_OPTIONS) as channel:
-        yield Client(channel, settings)
+    _check_length(settings)
+    wire = _wire(settings)
+    try:
+        yield Client(wire)
+    finally:
+        wire.close()
 
 
-def _target(settings: Settings) -> str:
-    place = settings.place
-    if not settings.is_socket:
-        return place
-    length = len(place.encode(errors="surrogateescape"))
-    if length > _SOCKET_PATH_BYTES_MAX:
-        limit = f"a unix socket's path has at most {_SOCKET_PATH_BYTES_MAX}"
-        raise click.UsageError(f"--address {place} has {length} bytes, {limit}")
-    return f"unix:{place}"
+def _wire(settings: Settings) -> Wire:
+    """The wire that the address asks for; only that one is imported."""
+    if settings.is_local:
+        from cubelet.cli.over_ttrpc import TtrpcWire  # noqa: PLC0415
+
+        return TtrpcWire(settings)
+    from cubelet.cli.over_grpc import GrpcWire  # noqa: PLC0415  # It takes longer than a call.
+
+    return GrpcWire(settings)
+
+
+def _check_length(settings: Settings) -> None:
+    """Refuse a path that no socket can have; no wire would name it together with its limit."""
+    length = len(settings.place.encode(errors="surrogateescape"))
+    if settings.is_socket and length > SOCKET_PATH_BYTES_MAX:
+        limit = f"a unix socket's path has at most {SOCKET_PATH_BYTES_MAX}"
+        raise click.UsageError(f"--address {settings.place} has {length} bytes, {limit}")

@@ -1,4 +1,4 @@
-"""From a failed call to a Failure, by its gRPC status and the reason in its ErrorInfo.
+"""From a failed call to a Failure, by the code of its status and the reason in its ErrorInfo.
 
 Never by a text: where the status says too little, the operating system is asked.
 """
@@ -6,29 +6,28 @@ Never by a text: where the status says too little, the operating system is asked
 from __future__ import annotations
 
 import socket
-from typing import cast
+from collections.abc import Iterable
+from typing import NamedTuple
 
-import grpc
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
-from grpc_status import rpc_status
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2  # type: ignore[import-untyped]
 
 from cubelet.cli.failure import Exit, Failure
 from cubelet.cli.settings import Settings
 
 DOMAIN = "cubelet"
 
-
-_EXITS = {
-    grpc.StatusCode.INVALID_ARGUMENT: Exit.USAGE,
-    grpc.StatusCode.NOT_FOUND: Exit.NOT_FOUND,
-    grpc.StatusCode.DEADLINE_EXCEEDED: Exit.DEADLINE,
-    grpc.StatusCode.UNAVAILABLE: Exit.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Exit.UNAVAILABLE,
-    grpc.StatusCode.ALREADY_EXISTS: Exit.CONFLICT,
-    grpc.StatusCode.FAILED_PRECONDITION: Exit.CONFLICT,
-    grpc.StatusCode.ABORTED: Exit.CONFLICT,
-    grpc.StatusCode.PERMISSION_DENIED: Exit.PERMISSION,
-    grpc.StatusCode.UNAUTHENTICATED: Exit.PERMISSION,
+_EXITS: dict[int, Exit] = {
+    code_pb2.INVALID_ARGUMENT: Exit.USAGE,
+    code_pb2.NOT_FOUND: Exit.NOT_FOUND,
+    code_pb2.DEADLINE_EXCEEDED: Exit.DEADLINE,
+    code_pb2.UNAVAILABLE: Exit.UNAVAILABLE,
+    code_pb2.RESOURCE_EXHAUSTED: Exit.UNAVAILABLE,
+    code_pb2.ALREADY_EXISTS: Exit.CONFLICT,
+    code_pb2.FAILED_PRECONDITION: Exit.CONFLICT,
+    code_pb2.ABORTED: Exit.CONFLICT,
+    code_pb2.PERMISSION_DENIED: Exit.PERMISSION,
+    code_pb2.UNAUTHENTICATED: Exit.PERMISSION,
 }
 
 _LOOK = "cubecli inspect"
@@ -44,40 +43,50 @@ _NEXT = {
 }
 
 
-def failure_of(problem: grpc.RpcError, settings: Settings) -> Failure:
+class Refusal(NamedTuple):
+    """How a call ended, on whichever wire; the reason is empty where the agent gave none."""
+
+    code: int
+    message: str
+    reason: str
+
+
+def failure_of(refusal: Refusal, settings: Settings) -> Failure:
     """What a failed call means for the person who made it."""
-    call = cast("grpc.Call", problem)  # What a blocking call raises is both.
-    code = call.code()
-    reason = _reason(call)
-    if not reason and code is grpc.StatusCode.UNAVAILABLE:
+    code, message, reason = refusal
+    if not reason and code == code_pb2.UNAVAILABLE:
         return unreachable(settings)
-    if not reason and code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        message = (
-            f"no answer within {settings.timeout_s:g} s; the agent goes on with it (try: {_LOOK})"
-        )
-        return Failure(message, Exit.DEADLINE)
-    message = call.details() or f"the agent answered {code.name}"
+    if not reason and code == code_pb2.DEADLINE_EXCEEDED:
+        return no_answer(settings)
+    message = message or f"the agent answered {_name(code)}"
     following = _NEXT.get(reason)
     return Failure(
         f"{message} (try: {following})" if following else message, _EXITS.get(code, Exit.FAILED)
     )
 
 
-def _reason(problem: grpc.Call) -> str:
-    """The reason in the status's ErrorInfo, empty where an agent gave none."""
-    try:
-        status = rpc_status.from_call(problem)
-    except ValueError:  # Details that contradict the status: nobody of ours wrote them.
-        return ""
+def reason_in(details: Iterable[AnyMessage]) -> str:
+    """The reason in a status's ErrorInfo, empty where an agent gave none."""
     info = error_details_pb2.ErrorInfo()
-    for detail in status.details if status is not None else ():
+    for detail in details:
         if detail.Unpack(info) and info.domain == DOMAIN:
             return str(info.reason)
     return ""
 
 
+def no_answer(settings: Settings) -> Failure:
+    """The time that --timeout gives is over."""
+    message = f"no answer within {settings.timeout_s:g} s; the agent goes on with it (try: {_LOOK})"
+    return Failure(message, Exit.DEADLINE)
+
+
+def _name(code: int) -> str:
+    known: str | None = code_pb2.Code.DESCRIPTOR.values_by_number.get(code)
+    return f"code {code}" if known is None else str(code_pb2.Code.Name(code))
+
+
 def unreachable(settings: Settings) -> Failure:
-    """Why nobody answers, asked of the operating system: gRPC has only a text for it."""
+    """Why nobody answers, asked of the operating system: a wire has only a text for it."""
     place = settings.place
     try:
         _connect(settings)

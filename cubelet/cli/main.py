@@ -1,7 +1,7 @@
 """The group `cubecli`: global options, and commands that are imported when they are called.
 
-gRPC takes longer to import than most commands take to run, so that `--help` and a misspelt command
-must not pay for it.
+Imports take longer than most commands, so that `--help` and a misspelt command must not pay for
+what only a call needs, and a call on the local socket not for gRPC.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ INTERRUPTED = 130
     envvar="CUBELET_ADDRESS",
     default="",
     metavar="SOCKET|HOST:PORT",
-    help="Where the agent listens. Default: $CUBELET_ADDRESS, else the agent's default socket.",
+    help="Where the agent listens: ttrpc is spoken to a SOCKET that ends in .ttrpc, gRPC to any "
+    "other. Default: $CUBELET_ADDRESS, else the agent's default .ttrpc socket.",
 )
 @click.option(
     "--timeout",

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import click
 
+from cubelet import places
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the agent is (empty: at its default socket) and how long to wait for an answer."""
+    """Where the agent is (empty: at its default local socket), and how long to wait for answers."""
 
     address: str
     timeout_s: float
@@ -31,12 +33,16 @@ class Settings:
         """Whether `place` is a path."""
         return self.place.startswith("/")
 
+    @property
+    def is_local(self) -> bool:
+        """Whether `place` is a local door, where ttrpc is spoken. Everywhere else it is gRPC."""
+        return self.is_socket and self.place.endswith(places.LOCAL_SUFFIX)
+
 
 def _default_socket() -> str:
-    from cubelet import config  # noqa: PLC0415  # Only who names no address pays for the import.
-
     try:
-        return config.default_socket(env=os.environ, uid=os.geteuid())
-    except config.ConfigError as problem:
+        state_dir = places.default_state_dir(env=os.environ, uid=os.geteuid())
+    except places.NoStateDir as problem:
         message = f"where the agent listens is not known ({problem}); name it with --address"
         raise click.UsageError(message) from problem
+    return places.local_socket(state_dir)

@@ -31,7 +31,7 @@ def command(*, output: str, ids: tuple[str, ...]) -> None:
 
 
 def _get(agent: Client, sandbox_id: str) -> Sandbox:
-    return agent.call(agent.sandboxes.Get, GetRequest(id=sandbox_id)).sandbox
+    return agent.sandboxes.Get(GetRequest(id=sandbox_id)).sandbox
 
 
 def _print(found: list[dict[str, Any]], output: str) -> None:

@@ -17,7 +17,7 @@ def command(*, ids: tuple[str, ...]) -> None:
 
         def pause(sandbox_id: str) -> None:
             request = PauseRequest(id=sandbox_id)
-            click.echo(agent.call(agent.sandboxes.Pause, request).sandbox.id)
+            click.echo(agent.sandboxes.Pause(request).sandbox.id)
 
         code = for_each(ids, pause)
     raise click.exceptions.Exit(code)

@@ -17,7 +17,7 @@ def command(*, ids: tuple[str, ...]) -> None:
 
         def resume(sandbox_id: str) -> None:
             request = ResumeRequest(id=sandbox_id)
-            click.echo(agent.call(agent.sandboxes.Resume, request).sandbox.id)
+            click.echo(agent.sandboxes.Resume(request).sandbox.id)
 
         code = for_each(ids, resume)
     raise click.exceptions.Exit(code)

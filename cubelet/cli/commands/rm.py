@@ -19,7 +19,7 @@ def command(*, all_: bool, ids: tuple[str, ...]) -> None:
     with connected() as agent:
 
         def remove(sandbox_id: str) -> None:
-            agent.call(agent.sandboxes.Delete, DeleteRequest(id=sandbox_id))
+            agent.sandboxes.Delete(DeleteRequest(id=sandbox_id))
             click.echo(sandbox_id)
 
         code = for_each(ids or [sandbox.id for sandbox in agent.list()], remove)

@@ -53,4 +53,4 @@ def command(  # noqa: PLR0913  # One parameter per option; click gives them by n
     )
     with connected() as agent:
         request = CreateRequest(id=sandbox_id, spec=spec)
-        click.echo(agent.call(agent.sandboxes.Create, request).sandbox.id)
+        click.echo(agent.sandboxes.Create(request).sandbox.id)

@@ -6,7 +6,6 @@ import platform
 from typing import Any
 
 import click
-import grpc
 
 import cubelet
 from cubelet.api.v1.node_pb2 import VersionRequest, VersionResponse
@@ -31,16 +30,18 @@ def command(*, output: str) -> None:
 def _ask() -> tuple[VersionResponse | None, str]:
     try:
         with connected() as agent:
-            return agent.call(agent.node.Version, VersionRequest()), ""
+            return agent.node.Version(VersionRequest()), ""
     except Failure as failure:
         return None, failure.message
 
 
 def _client() -> dict[str, str]:
+    from importlib import metadata  # noqa: PLC0415  # Slow, and most ask for the table.
+
     return {
         "version": cubelet.__version__,
         "python": platform.python_version(),
-        "grpcio": grpc.__version__,
+        "grpcio": metadata.version("grpcio"),
     }
 
 

@@ -1,12 +1,14 @@
-"""A real gRPC server on a socket, whose answers a test cans, and cubecli run against it."""
+"""Real servers on a socket, whose answers a test cans, and cubecli run against each."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,13 +17,18 @@ import grpc
 import pytest
 from click.testing import CliRunner, Result
 from google.protobuf import any_pb2
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
 from cubelet.api.v1 import node_pb2, node_pb2_grpc, sandboxes_pb2, sandboxes_pb2_grpc
 from cubelet.api.v1.sandboxes_pb2 import Sandbox, State
 from cubelet.cli.main import cli
+from cubelet.places import LOCAL_SUFFIX
+from shimclient.errors import StatusError
+from shimclient.server import CallContext, Handler, Method, Server
 
 
 @dataclass(frozen=True)
@@ -113,16 +120,86 @@ def short_path() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture
-def agent(short_path: Path) -> Iterator[FakeAgent]:
-    fake = FakeAgent(place=str(short_path / "s"))
+@pytest.fixture(params=["grpc", "ttrpc"])
+def agent(short_path: Path, request: pytest.FixtureRequest) -> Iterator[FakeAgent]:
+    """The same agent behind either door."""
+    suffix = LOCAL_SUFFIX if request.param == "ttrpc" else ""
+    fake = FakeAgent(place=str(short_path / f"s{suffix}"))
+    with {"grpc": served_over_grpc, "ttrpc": served_over_ttrpc}[request.param](fake):
+        yield fake
+
+
+@contextmanager
+def served_over_grpc(fake: FakeAgent) -> Iterator[None]:
     server = grpc.server(ThreadPoolExecutor(max_workers=2))
     sandboxes_pb2_grpc.add_SandboxesServicer_to_server(fake, server)
     node_pb2_grpc.add_NodeServicer_to_server(fake, server)
     server.add_insecure_port(f"unix:{fake.place}")
     server.start()
-    yield fake
+    yield
     server.stop(None).wait()
+
+
+@contextmanager
+def served_over_ttrpc(fake: FakeAgent) -> Iterator[None]:
+    gone = threading.Event()
+    services = {
+        service.full_name: {
+            method.name: over_ttrpc(fake, method, gone) for method in service.methods
+        }
+        for service in (
+            sandboxes_pb2.DESCRIPTOR.services_by_name["Sandboxes"],
+            node_pb2.DESCRIPTOR.services_by_name["Node"],
+        )
+    }
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(begin(services, fake.place), loop).result(10)
+    yield
+    gone.set()
+    asyncio.run_coroutine_threadsafe(server.close(grace_s=10), loop).result(20)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+async def begin(services: dict[str, dict[str, Method]], place: str) -> Server:
+    server = Server(services)
+    await server.serve_path(place)
+    return server
+
+
+def over_ttrpc(fake: FakeAgent, method: MethodDescriptor, gone: threading.Event) -> Method:
+    async def handler(request: Any, _: CallContext) -> Message:
+        reply: Message = await asyncio.to_thread(
+            getattr(fake, method.name), request, TtrpcContext(gone)
+        )
+        return reply
+
+    answering: Handler = handler
+    return Method(GetMessageClass(method.input_type), answering)
+
+
+@dataclass
+class TtrpcContext:
+    """What the fake agent uses of gRPC's context, for ttrpc."""
+
+    gone: threading.Event
+
+    def abort(self, code: grpc.StatusCode, message: str) -> NoReturn:
+        raise StatusError(code.value[0], message)
+
+    def abort_with_status(self, status: Any) -> NoReturn:
+        rich = status_pb2.Status.FromString(
+            dict(status.trailing_metadata)["grpc-status-details-bin"]
+        )
+        raise StatusError(rich.code, rich.message, tuple(rich.details))
+
+    def add_callback(self, callback: Any) -> bool:
+        threading.Thread(target=lambda: (self.gone.wait(), callback())).start()
+        return True
 
 
 def cubecli(place: str, *args: str) -> Result:

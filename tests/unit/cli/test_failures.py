@@ -175,13 +175,20 @@ def test_the_address_may_come_from_the_environment(agent: FakeAgent) -> None:
 
 def test_without_an_address_the_default_socket_is_asked(short_path: Path) -> None:
     if os.geteuid() == 0:
-        expected = "/var/lib/cubelet/run/cubelet.sock"
+        expected = "/var/lib/cubelet/run/cubelet.ttrpc"
     else:
-        expected = f"{short_path}/cubelet/run/cubelet.sock"
+        expected = f"{short_path}/cubelet/run/cubelet.ttrpc"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(short_path))
         patch.delenv("CUBELET_ADDRESS", raising=False)
-        assert Settings(address="", timeout_s=1).place == expected
+        settings = Settings(address="", timeout_s=1)
+        assert (settings.place, settings.is_local) == (expected, True)
+        patch.setattr(os, "geteuid", lambda: 1000)
+        patch.delenv("XDG_STATE_HOME")
+        patch.delenv("HOME", raising=False)
+        homeless = CliRunner().invoke(cli, ["ps"])
+    assert homeless.exit_code == 2
+    assert "name it with --address" in homeless.stderr
 
 
 def test_a_proxy_from_the_environment_is_not_asked() -> None:
@@ -193,20 +200,34 @@ def test_a_proxy_from_the_environment_is_not_asked() -> None:
             proxy.accept()
 
 
-@pytest.mark.parametrize("args", [["--help"], ["fly"], ["ps"]])
-def test_only_a_command_that_runs_imports_grpc(args: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("place", "args", "imported"),
+    [
+        ("/nowhere/s", ["--help"], []),
+        ("/nowhere/s", ["fly"], []),
+        ("/nowhere/s", ["ps"], ["grpc", "asyncio"]),
+        ("/nowhere/s.ttrpc", ["ps"], []),
+        ("/nowhere/s.ttrpc", ["version"], []),
+    ],
+)
+def test_only_a_call_to_a_grpc_door_imports_what_is_slow(
+    place: str, args: list[str], imported: list[str]
+) -> None:
     script = (
         "import sys; from cubelet.cli.main import cli\n"
         "try: cli(sys.argv[1:])\n"
         "except SystemExit: pass\n"
-        "print('grpc' in sys.modules)"
+        "print([slow for slow in ('grpc', 'asyncio', 'msgspec') if slow in sys.modules])"
     )
-    command = [sys.executable, "-c", script, *args]
-    environ = os.environ | {"CUBELET_ADDRESS": "/nowhere/s"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *args],
+        cwd=ROOT,
+        env=os.environ | {"CUBELET_ADDRESS": place},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.split()[-1] == str(args == ["ps"])
+    assert done.stdout.splitlines()[-1] == str(imported)
 
 
 def test_ctrl_c_ends_quietly(short_path: Path) -> None:

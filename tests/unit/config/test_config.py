@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cubelet.config import Config, ConfigError, default_socket, load
+from cubelet import places
+from cubelet.config import Config, ConfigError, load
 from cubelet.core.policy import Policy
 
 
@@ -27,6 +28,7 @@ def test_everything_has_a_default() -> None:
     config = load(None, env={}, uid=0)
     assert config.state_dir == "/var/lib/cubelet"
     assert config.server.socket == "/var/lib/cubelet/run/cubelet.sock"
+    assert config.server.local_socket == "/var/lib/cubelet/run/cubelet.ttrpc"
     assert config.runtime.templates_dir == "/var/lib/cubelet/templates"
     assert config.policy == Policy()
     assert config.log.level == "info"
@@ -41,12 +43,12 @@ def test_everything_has_a_default() -> None:
     ],
 )
 def test_a_user_has_a_state_directory_of_their_own(env: dict[str, str], state_dir: str) -> None:
-    assert load(None, env=env, uid=1000).state_dir == state_dir
-    assert default_socket(env=env, uid=1000) == f"{state_dir}/run/cubelet.sock"
-
-
-def test_the_default_socket_needs_no_valid_environment() -> None:
-    assert default_socket(env={"CUBELET_NONSENSE": "1"}, uid=0).startswith("/var/lib/")
+    config = load(None, env=env, uid=1000)
+    assert config.state_dir == state_dir
+    assert config.server.socket == f"{state_dir}/run/cubelet.sock"
+    # Where cubecli, which reads no configuration, looks for it.
+    looked_for = places.local_socket(places.default_state_dir(env=env, uid=1000))
+    assert config.server.local_socket == looked_for == f"{state_dir}/run/cubelet.ttrpc"
 
 
 def test_a_user_without_a_home_is_told() -> None:
@@ -62,6 +64,7 @@ def test_a_file_sets_every_key(tmp_path: Path) -> None:
         state_dir = "/s"
         [server]
         socket = "/s/x.sock"
+        local_socket = "/s/x.ttrpc"
         tcp = "127.0.0.1:9999"
         shutdown_grace_s = 5
         [runtime]
@@ -77,6 +80,7 @@ def test_a_file_sets_every_key(tmp_path: Path) -> None:
         """,
     )
     assert config.server.tcp == "127.0.0.1:9999"
+    assert config.server.local_socket == "/s/x.ttrpc"
     assert config.server.shutdown_grace_s == 5.0
     assert config.runtime.templates_dir == "/t"
     assert config.policy == Policy(call_deadline_s=1.0, stuck_s=2.5)
@@ -141,6 +145,9 @@ def test_a_bad_variable_is_named(name: str, value: str, why: str) -> None:
         ("[server]\nshutdown_grace_s = -1", "shutdown_grace_s must be"),
         ("state_dir = 'here'", "state_dir must be an absolute path, not 'here'"),
         ("[server]\nsocket = 'here'", "server.socket must be an absolute path"),
+        ("[server]\nlocal_socket = 'x.ttrpc'", "server.local_socket must be an absolute path"),
+        ("[server]\nsocket = '/s.ttrpc'", "server.socket must not end in .ttrpc"),
+        ("[server]\nlocal_socket = '/s.sock'", "server.local_socket must end in .ttrpc"),
         ("[runtime]\ntemplates_dir = 'here'", "runtime.templates_dir must be an absolute path"),
         ("[server]\ntcp = '9999'", "must be HOST:PORT"),
         ("[server]\ntcp = ':9999'", "must be HOST:PORT"),
@@ -174,6 +181,9 @@ def test_a_socket_path_counts_in_bytes() -> None:
         load(None, {"server.socket": fits + "x"}, env={}, uid=0)
     with pytest.raises(ConfigError, match=r"shorter server.socket or state_dir"):
         load(None, {"state_dir": "/" + "x" * 100}, env={}, uid=0)
+    just_for_the_other = "/" + "x" * (107 - len("//run/cubelet.sock"))
+    with pytest.raises(ConfigError, match=r"has 108 bytes.*shorter server.local_socket or"):
+        load(None, {"state_dir": just_for_the_other}, env={}, uid=0)
 
 
 def test_an_option_that_is_none_of_ours_is_refused() -> None:
