@@ -28,7 +28,8 @@ from cubelet.engine.engine import Engine
 from cubelet.lock import StateLock, prepare_state_dir
 from cubelet.obs import log
 from cubelet.obs.metrics import Metrics
-from cubelet.rpc.server import Needs, RpcServer
+from cubelet.rpc.server import RpcServer
+from cubelet.rpc.services import Needs
 from cubelet.rpc.sockets import CannotListen, Listen
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.events import EventPump
@@ -205,7 +206,11 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
         metrics=Metrics(),
         sqlite_version=sqlite3.sqlite_version,
     )
-    listen = Listen(socket_path=Path(config.server.socket), tcp=config.server.tcp)
+    listen = Listen(
+        socket_path=Path(config.server.socket),
+        local_path=Path(config.server.local_socket),
+        tcp=config.server.tcp,
+    )
     server = RpcServer(needs, listen)
     parts.push_async_callback(server.stop, 0)
     await server.start()

@@ -1,10 +1,11 @@
-"""The gRPC door: two APIs, one engine behind both.
+"""The doors of the agent: two wires, two APIs, one engine behind them.
 
 `native` is cubelet.api.v1 with typed statuses; `compat` speaks CubeSandbox's CubeboxMgr, whose
 errors travel inside the reply. Both are thin translations onto `engine.facade.Agent`: handlers
-check, translate and wait, and hold no operation of their own. `gate` is the one interceptor,
-`server` binds, drains and stops, `validate` knows every limit on what users send. Only `app` may
-import this package.
+check, translate and wait, and hold no operation of their own. `services` lists them, `grpc_door`
+serves both APIs, `ttrpc_door` the native one to local callers. Every request passes `gate`,
+whatever its wire; `server` opens, drains and stops both doors, and `validate` knows every limit on
+what users send. Only `app` may import this package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The channel arguments of the server, all in one place.
+"""The channel arguments of the gRPC server, all in one place.
 
 gRPC ignores an argument whose name it does not know, without a word, so a test looks every name up
 in the library itself.
@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from typing import Final
 
 MESSAGE_BYTES_MAX: Final = 16 << 20
-
-#: Requests that are answered at once; more are refused with RESOURCE_EXHAUSTED.
-REQUESTS_IN_FLIGHT_MAX: Final = 1024
 
 SERVER_OPTIONS: Final[Sequence[tuple[str, int]]] = (
     # With it, a second agent on the same port would silently get half of the requests.

@@ -1,18 +1,19 @@
-"""Where the server may listen: a unix socket in a closed directory, and loopback."""
+"""Where the server may listen: unix sockets in a closed directory, and loopback."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from cubelet.places import SOCKET_PATH_BYTES_MAX
+from shimclient.listen import bind_unix
+
 SOCKET_MODE = 0o660
 DIRECTORY_MODE = 0o750
-
-#: What sockaddr_un holds, less the byte that ends it.
-_PATH_BYTES_MAX = 107
 
 
 class CannotListen(Exception):
@@ -21,9 +22,13 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """`tcp` is an address of the loopback, such as 127.0.0.1:9999 or [::1]:9999; empty: no TCP."""
+    """Where each door is: gRPC at `socket_path` and on `tcp`, ttrpc at `local_path`.
+
+    `tcp` is an address of the loopback, such as 127.0.0.1:9999 or [::1]:9999; empty: no TCP.
+    """
 
     socket_path: Path
+    local_path: Path
     tcp: str = ""
 
 
@@ -32,9 +37,10 @@ def prepare_directory(socket_path: Path) -> None:
 
     The directory is what keeps others out: a socket's own mode can only be set once it is bound.
     """
-    if len(os.fsencode(socket_path)) > _PATH_BYTES_MAX:
+    if len(os.fsencode(socket_path)) > SOCKET_PATH_BYTES_MAX:
         raise CannotListen(
-            f"socket path {socket_path} is longer than {_PATH_BYTES_MAX} bytes; use a shorter one"
+            f"socket path {socket_path} is longer than {SOCKET_PATH_BYTES_MAX} bytes; "
+            "use a shorter one"
         )
     directory = socket_path.parent
     try:
@@ -43,6 +49,19 @@ def prepare_directory(socket_path: Path) -> None:
     except OSError as failed:
         raise CannotListen(f"cannot make {directory}: {failed.strerror}") from failed
     _check_owner_and_mode(directory, found)
+
+
+def bind_socket(path: Path) -> socket.socket:
+    """A bound socket of mode SOCKET_MODE; raises CannotListen.
+
+    The socket file of a server that died is replaced; the agent's lock says that it was ours.
+    """
+    try:
+        bound = bind_unix(str(path.absolute()))
+    except OSError as failed:
+        raise CannotListen(f"cannot listen on {path}: {failed.strerror}") from failed
+    path.chmod(SOCKET_MODE)
+    return bound
 
 
 def _check_owner_and_mode(directory: Path, found: os.stat_result) -> None:

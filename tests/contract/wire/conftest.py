@@ -9,7 +9,8 @@ import grpc.aio
 import pytest
 
 from cubelet.obs.metrics import Metrics
-from cubelet.rpc.server import Needs, RpcServer
+from cubelet.rpc.server import RpcServer
+from cubelet.rpc.services import Needs
 from cubelet.rpc.sockets import Listen
 from tests.unit.rpc.fakes import CountingIds, FakeAgent, StillClock
 
@@ -27,7 +28,7 @@ async def call(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Caller]:
     needs = Needs(
         agent=agent, clock=StillClock(), ids=CountingIds(), metrics=Metrics(), sqlite_version="3"
     )
-    server = RpcServer(needs, Listen(socket_path=path))
+    server = RpcServer(needs, Listen(socket_path=path, local_path=path.with_suffix(".ttrpc")))
     await server.start()
     options = (("grpc.use_local_subchannel_pool", 1),)
     async with grpc.aio.insecure_channel(f"unix:{path}", options=options) as channel:

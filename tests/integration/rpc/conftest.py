@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
 from cubelet.obs.metrics import Metrics
-from cubelet.rpc.server import Needs, RpcServer
+from cubelet.rpc.server import RpcServer
+from cubelet.rpc.services import Needs
 from cubelet.rpc.sockets import Listen
 from tests.unit.rpc.fakes import CountingIds, FakeAgent, StillClock
 
@@ -45,7 +46,10 @@ def needs(agent: FakeAgent) -> Needs:
 
 @pytest.fixture
 def listen(tmp_path: Path) -> Listen:
-    return Listen(socket_path=tmp_path / "run" / "cubelet.sock", tcp="127.0.0.1:0")
+    run = tmp_path / "run"
+    return Listen(
+        socket_path=run / "cubelet.sock", local_path=run / "cubelet.ttrpc", tcp="127.0.0.1:0"
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import grpc.aio
 import pytest
 import structlog
 
-from cubelet.rpc.server import Needs
+from cubelet.rpc.services import Needs
 from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 from cubelet.services.cubebox.v1 import cubebox_pb2_grpc
 from tests.unit.rpc.fakes import FakeAgent

@@ -16,7 +16,7 @@ from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
 from cubelet.core.faults import Code, Fault, Reason, error
 from cubelet.core.model import Handle, LastSeen, Now, OpKind, State
 from cubelet.core.spec import Spec
-from cubelet.rpc.server import Needs
+from cubelet.rpc.services import Needs
 from tests.integration.rpc.conftest import Health, details
 from tests.unit.rpc.fakes import START_NS, FakeAgent, open_operation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from dataclasses import replace
 
 import grpc.aio
 import pytest
@@ -12,8 +13,10 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from cubelet.api.v1 import node_pb2, node_pb2_grpc, sandboxes_pb2, sandboxes_pb2_grpc
-from cubelet.rpc.server import SERVICES, Needs, RpcServer
+from cubelet.rpc.server import RpcServer
+from cubelet.rpc.services import Needs, compatible, native
 from cubelet.rpc.sockets import CannotListen, Listen
+from shimclient import Client
 from tests.integration.rpc.conftest import OPTIONS, Health
 
 
@@ -22,7 +25,7 @@ async def version(channel: grpc.aio.Channel) -> node_pb2.VersionResponse:
     return await stub.Version(node_pb2.VersionRequest(), timeout=10)
 
 
-async def test_both_doors_lead_to_the_same_agent(
+async def test_both_addresses_lead_to_the_same_agent(
     server: RpcServer, channel: grpc.aio.Channel
 ) -> None:
     by_socket = await version(channel)
@@ -35,10 +38,11 @@ async def test_both_doors_lead_to_the_same_agent(
 
 
 @pytest.mark.usefixtures("server")
-def test_modes_of_socket_and_directory(listen: Listen) -> None:
-    found = listen.socket_path.stat()
-    assert stat.S_ISSOCK(found.st_mode)
-    assert stat.S_IMODE(found.st_mode) == 0o660
+def test_modes_of_sockets_and_directory(listen: Listen) -> None:
+    for path in (listen.socket_path, listen.local_path):
+        found = path.stat()
+        assert stat.S_ISSOCK(found.st_mode)
+        assert stat.S_IMODE(found.st_mode) == 0o660
     assert stat.S_IMODE(listen.socket_path.parent.stat().st_mode) & ~0o750 == 0
 
 
@@ -47,7 +51,8 @@ async def test_a_wide_open_umask_changes_nothing(needs: Needs, listen: Listen) -
     try:
         server = RpcServer(needs, listen)
         await server.start()
-        assert stat.S_IMODE(listen.socket_path.stat().st_mode) == 0o660
+        for path in (listen.socket_path, listen.local_path):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert stat.S_IMODE(listen.socket_path.parent.stat().st_mode) == 0o750
         await server.stop(0)
     finally:
@@ -58,7 +63,7 @@ async def test_a_second_server_gets_no_share_of_the_port(
     server: RpcServer, needs: Needs, channel: grpc.aio.Channel, listen: Listen
 ) -> None:
     taken = f"127.0.0.1:{server.tcp_port}"
-    second = RpcServer(needs, Listen(socket_path=listen.socket_path, tcp=taken))
+    second = RpcServer(needs, replace(listen, tcp=taken))
     with pytest.raises(CannotListen, match=f"cannot listen on {taken}"):
         await second.start()
     # It gave up before it touched the socket, which still leads to the first.
@@ -66,7 +71,7 @@ async def test_a_second_server_gets_no_share_of_the_port(
 
 
 async def test_an_address_that_others_reach_binds_nothing(needs: Needs, listen: Listen) -> None:
-    server = RpcServer(needs, Listen(socket_path=listen.socket_path, tcp="0.0.0.0:0"))
+    server = RpcServer(needs, replace(listen, tcp="0.0.0.0:0"))
     with pytest.raises(CannotListen, match="no authentication"):
         await server.start()
     assert not listen.socket_path.parent.exists()
@@ -75,18 +80,42 @@ async def test_an_address_that_others_reach_binds_nothing(needs: Needs, listen: 
 
 async def test_a_dead_servers_socket_is_taken_over(needs: Needs, listen: Listen) -> None:
     listen.socket_path.parent.mkdir(mode=0o750)
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(listen.socket_path))
+    for path in (listen.socket_path, listen.local_path):
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
     server = RpcServer(needs, listen)
     await server.start()
     target = f"unix:{listen.socket_path}"
     async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
         assert (await version(channel)).sqlite == "3.99"
+    client = await Client.connect(str(listen.local_path))
+    await client.close()
     await server.stop(0)
+    assert not listen.local_path.exists()
 
 
-async def test_health_of_each_service(check_health: Health) -> None:
-    for name in ("", *SERVICES):
+@pytest.mark.parametrize("in_the_way", ["file", "server"])
+async def test_what_is_no_dead_socket_is_left_and_nothing_is_bound(
+    needs: Needs, listen: Listen, in_the_way: str
+) -> None:
+    listen.local_path.parent.mkdir(mode=0o750)
+    with socket.socket(socket.AF_UNIX) as living:
+        if in_the_way == "server":
+            living.bind(str(listen.local_path))
+            living.listen()
+        else:
+            listen.local_path.write_text("mine")
+        server = RpcServer(needs, listen)
+        with pytest.raises(CannotListen, match=f"cannot listen on {listen.local_path}: "):
+            await server.start()
+        assert not listen.socket_path.exists()
+        assert listen.local_path.exists()
+        await server.stop(0)
+
+
+async def test_health_of_each_service(check_health: Health, needs: Needs) -> None:
+    services = (*native(needs), *compatible(needs))
+    for name in ("", *(service.descriptor.full_name for service in services)):
         reply = await check_health(health_pb2.HealthCheckRequest(service=name), timeout=10)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
     with pytest.raises(grpc.aio.AioRpcError) as caught:

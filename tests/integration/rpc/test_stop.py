@@ -14,7 +14,8 @@ from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
 from cubelet.core.faults import CubeletError
 from cubelet.core.model import Record, State
-from cubelet.rpc.server import Needs, RpcServer
+from cubelet.rpc.server import RpcServer
+from cubelet.rpc.services import Needs
 from cubelet.services.cubebox.v1 import cubebox_pb2, cubebox_pb2_grpc
 from tests.integration.rpc.conftest import Health, details
 from tests.unit.rpc.fakes import FakeAgent

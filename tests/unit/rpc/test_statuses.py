@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import code_pb2, error_details_pb2  # type: ignore[import-untyped]
 
 from cubelet.core.faults import Code, Fault, Reason
-from cubelet.rpc.statuses import wire_status
+from cubelet.rpc.statuses import status_of
 from cubelet.rpc.texts import MESSAGE_BYTES_MAX, wire_text
 
 
 @pytest.mark.parametrize("code", Code)
 def test_every_code_keeps_its_name_and_its_details(code: Code) -> None:
     fault = Fault(code=code, reason=Reason.STALE_EPOCH, message="why")
-    status = wire_status(fault, metadata={"request_id": "r"})
-    assert status.code.name == code.name
-    details = status_pb2.Status.FromString(status.details_bin)
-    assert (details.code, details.message) == (status.code.value[0], "why")
+    status = status_of(fault, request_id="r")
+    assert (code_pb2.Code.Name(status.code), status.message) == (code.name, "why")
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    assert details.details[0].Unpack(info)
+    assert status.details[0].Unpack(info)
     assert (info.reason, info.domain) == ("STALE_EPOCH", "cubelet")
     assert dict(info.metadata) == {"request_id": "r"}
-    assert (len(details.details) == 2) is fault.retryable
+    assert (len(status.details) == 2) is fault.retryable
     if fault.retryable:
-        assert details.details[1].Unpack(retry)
+        assert status.details[1].Unpack(retry)
         assert retry.retry_delay.seconds > 0
 
 
