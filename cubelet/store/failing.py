@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cubelet.core.effects import Entry
-from cubelet.core.faults import Code, Reason, error
+from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.core.model import Outcome
 from cubelet.engine.ports import Change, Loaded, Store
 
 
-class FailingStore:
-    """Passes calls on to `inner`; commits fail as told by `fail`, before they reach it."""
+class Failures:
+    """When one kind of access fails: not at all, until `plan` says so."""
 
-    def __init__(self, inner: Store) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self._good_left: int | None = None
         self._for_ever = False
-        #: Commits that were asked for, failed ones too.
-        self.commits = 0
+        #: Accesses that were asked for, failed ones too.
+        self.asked = 0
 
-    def fail(self, *, nth: int = 1, for_ever: bool = False) -> None:
-        """Let the n-th commit from now on fail, 1 being the next; or that and all after it."""
+    def plan(self, *, nth: int = 1, for_ever: bool = False) -> None:
+        """Let the n-th from now on fail, 1 being the next; or that and all after it."""
         self._good_left = nth - 1
         self._for_ever = for_ever
 
@@ -28,27 +28,9 @@ class FailingStore:
         """Fail no more."""
         self._good_left = None
 
-    async def load(self) -> Loaded:
-        """As the inner store."""
-        return await self._inner.load()
-
-    async def commit(self, change: Change) -> None:
-        """As the inner store, or STORE_FAILED and nothing written."""
-        self.commits += 1
-        if self._due():
-            message = "cannot write to the store: OperationalError (SQLITE_FULL): a test's wish"
-            raise error(Code.UNAVAILABLE, Reason.STORE_FAILED, message)
-        await self._inner.commit(change)
-
-    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
-        """As the inner store."""
-        return await self._inner.journal(sandbox_id, limit=limit)
-
-    async def close(self) -> None:
-        """As the inner store."""
-        await self._inner.close()
-
-    def _due(self) -> bool:
+    def due(self) -> bool:
+        """Count one access; whether it is to fail."""
+        self.asked += 1
         if self._good_left is None:
             return False
         if self._good_left > 0:
@@ -57,3 +39,48 @@ class FailingStore:
         if not self._for_ever:
             self._good_left = None
         return True
+
+
+class FailingStore:
+    """Passes calls on to `inner`, but for those that fail by plan before they reach it."""
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+        #: The plan for `commit`.
+        self.writes = Failures()
+        #: The plan for `load`, `journal` and `outcome`.
+        self.reads = Failures()
+
+    async def load(self) -> Loaded:
+        """As the inner store, or STORE_FAILED."""
+        self._read()
+        return await self._inner.load()
+
+    async def commit(self, change: Change) -> None:
+        """As the inner store, or STORE_FAILED and nothing written."""
+        if self.writes.due():
+            raise _failed("write to", "SQLITE_FULL")
+        await self._inner.commit(change)
+
+    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
+        """As the inner store, or STORE_FAILED."""
+        self._read()
+        return await self._inner.journal(sandbox_id, limit=limit)
+
+    async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
+        """As the inner store, or STORE_FAILED."""
+        self._read()
+        return await self._inner.outcome(sandbox_id, key)
+
+    async def close(self) -> None:
+        """As the inner store."""
+        await self._inner.close()
+
+    def _read(self) -> None:
+        if self.reads.due():
+            raise _failed("read", "SQLITE_IOERR")
+
+
+def _failed(doing: str, name: str) -> CubeletError:
+    message = f"cannot {doing} the store: OperationalError ({name}): a test's wish"
+    return error(Code.UNAVAILABLE, Reason.STORE_FAILED, message)

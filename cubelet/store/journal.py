@@ -1,4 +1,10 @@
-"""Table `journal`: what happened to each sandbox, in the order in which it was written."""
+"""Table `journal`: what happened to each sandbox, in the order in which it was written.
+
+It has no index by sandbox: one would cost each change two more pages, of its own line and of the
+oldest that goes (142 pages against 11 for 64 changes in one transaction), while the lines of one
+sandbox are asked for by people. Those are found by reading backwards, a slice at a time, so that
+changes get their turn in between: 2 ms a slice, 40 ms for a full journal from the page cache.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +17,8 @@ from cubelet.core.inputs import Cause
 from cubelet.core.model import State
 from cubelet.store import codec
 
-#: Lines kept, of all sandboxes together; each new one drops the oldest beyond that. About 40 MB.
-ENTRIES_MAX = 200_000
+#: Lines that are looked at in one go.
+SLICE_LINES = 10_000
 
 _APPEND = """
 INSERT INTO journal
@@ -20,9 +26,12 @@ INSERT INTO journal
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _TRIM = "DELETE FROM journal WHERE seq <= ?"
-_NEWEST = """
+_SPAN = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
+_LINES = """
 SELECT seq, sandbox_id, incarnation, revision, epoch, at_ns, cause, before, after, op_id, detail
-FROM journal WHERE sandbox_id = ? ORDER BY seq DESC LIMIT ?
+FROM journal
+WHERE seq BETWEEN ? AND ? AND (?3 = '' OR sandbox_id = ?3)
+ORDER BY seq DESC LIMIT ?
 """
 
 
@@ -35,10 +44,19 @@ def append(conn: sqlite3.Connection, entries: Sequence[Entry], *, entries_max: i
         conn.execute(_TRIM, (seq - entries_max,))
 
 
-def newest(conn: sqlite3.Connection, sandbox_id: str, limit: int) -> tuple[Entry, ...]:
-    """The newest `limit` lines of one sandbox, oldest first; Unreadable names a damaged line."""
-    rows = conn.execute(_NEWEST, (sandbox_id, max(limit, 0))).fetchall()
-    return tuple(_entry(row) for row in reversed(rows))
+def slices(conn: sqlite3.Connection) -> range:
+    """The highest number of each slice there is now, from the newest to the oldest."""
+    oldest, newest = conn.execute(_SPAN).fetchone()
+    return range(newest, oldest - 1, -SLICE_LINES) if newest is not None else range(0)
+
+
+def lines(conn: sqlite3.Connection, sandbox_id: str, *, top: int, limit: int) -> list[Entry]:
+    """The newest `limit` lines of one sandbox ("": of all) in the slice below `top`, newest first.
+
+    Unreadable names a damaged line.
+    """
+    rows = conn.execute(_LINES, (top - SLICE_LINES + 1, top, sandbox_id, limit))
+    return [_entry(row) for row in rows]
 
 
 def _values(entry: Entry) -> tuple[Any, ...]:

@@ -2,50 +2,74 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Sequence
 
 from cubelet.core.effects import Entry
-from cubelet.core.model import Record
+from cubelet.core.model import Outcome
 from cubelet.engine.ports import Change, Loaded
-from cubelet.store.journal import ENTRIES_MAX
-from cubelet.store.problems import closed
+from cubelet.store.limits import LIMITS, Limits
+from cubelet.store.operations import told_again
+from cubelet.store.problems import closed, snapshot_taken
+from cubelet.store.snapshots import label
 
 
 class MemoryStore:
-    """Implements the engine's Store. `reopened` is what an agent finds after a restart."""
+    """Implements the engine's Store, over what `loaded` says was there before.
 
-    def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
-        self._records: dict[str, Record] = {}
-        self._entries: deque[Entry] = deque(maxlen=entries_max)
+    `reopened` is what an agent finds after a restart.
+    """
+
+    def __init__(self, loaded: Loaded | None = None, *, limits: Limits = LIMITS) -> None:
+        loaded = loaded or Loaded()
+        self._records = {record.id: record for record in loaded.records}
+        self._unreadable = dict(loaded.unreadable)
+        self._catalog = {snapshot.id: snapshot for snapshot in loaded.snapshots}
+        self._entries: deque[Entry] = deque(maxlen=limits.entries)
+        self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self._outcomes_max = limits.outcomes
         self._closed = False
 
     def reopened(self) -> MemoryStore:
         """A new store over the same contents, as after a kill -9 or a clean stop."""
-        other = MemoryStore()
-        other._records, other._entries = self._records, self._entries
+        self._closed = False  # For the copy: contents are shared, this is not.
+        other = copy.copy(self)
         self._closed = True
         return other
 
     async def load(self) -> Loaded:
         """Everything there is."""
         self._check_open()
-        return Loaded(records=tuple(self._records[key] for key in sorted(self._records)))
+        return Loaded(
+            records=tuple(self._records[key] for key in sorted(self._records)),
+            unreadable=dict(self._unreadable),
+            snapshots=tuple(self._catalog.values()),
+        )
 
     async def commit(self, change: Change) -> None:
         """Apply one change whole, at once."""
         self._check_open()
+        self._check_names(change)
+        self._unreadable.pop(change.id, None)
         if change.record is None:
             self._records.pop(change.id, None)
         else:
             self._records[change.id] = change.record
         self._entries.extend(change.entries)
+        self._catalog.update((snapshot.id, snapshot) for snapshot in change.snapshots)
+        self._remember(change.outcomes)
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
-        """The newest `limit` entries of one sandbox, oldest first."""
+        """The newest `limit` entries of one sandbox, or with "" of all, oldest first."""
         self._check_open()
-        mine = [entry for entry in self._entries if entry.sandbox_id == sandbox_id]
-        return tuple(mine[-limit:] if limit > 0 else ())
+        asked = [entry for entry in self._entries if sandbox_id in (entry.sandbox_id, "")]
+        return tuple(asked[-limit:] if limit > 0 else ())
+
+    async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
+        """What a request with this key was answered."""
+        self._check_open()
+        return self._outcomes.get((sandbox_id, key))
 
     async def close(self) -> None:
         """Refuse everything from now on."""
@@ -54,3 +78,16 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise closed()
+
+    def _check_names(self, change: Change) -> None:
+        for snapshot in change.snapshots:
+            if snapshot.id in self._catalog or label(snapshot.id) in self._unreadable:
+                raise snapshot_taken(snapshot.id)
+
+    def _remember(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            name = (outcome.sandbox_id, outcome.key.value)
+            if self._outcomes.setdefault(name, outcome) is not outcome:
+                told_again(*name)
+        while len(self._outcomes) > self._outcomes_max:
+            del self._outcomes[next(iter(self._outcomes))]

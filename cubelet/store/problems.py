@@ -59,6 +59,12 @@ def _described(problem: Exception) -> str:
     return f"{kind} ({name}): {problem}" if name else f"{kind}: {problem}"
 
 
+def snapshot_taken(snapshot_id: str) -> CubeletError:
+    """The error for a second snapshot of one name; nothing of its change was written."""
+    message = f"the store has a snapshot {snapshot_id} already; choose another name"
+    return error(Code.ALREADY_EXISTS, Reason.SNAPSHOT_EXISTS, message)
+
+
 def closed() -> CubeletError:
     """The error of every call after `close`."""
     message = "the store is closed, the agent is shutting down; ask again once it is back"

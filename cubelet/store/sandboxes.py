@@ -6,7 +6,6 @@ import sqlite3
 from dataclasses import dataclass
 
 from cubelet.core.model import Record
-from cubelet.engine.ports import Loaded
 from cubelet.store import codec
 
 _ALL = "SELECT id, body FROM sandboxes ORDER BY id"
@@ -31,13 +30,13 @@ class Row:
 
 
 def row(record: Record) -> Row:
-    """The row of a record. ValueError where a text in it is not Unicode."""
+    """The row of a record. ValueError as of `codec.encode`."""
     return Row(
         record.id,
         record.incarnation,
         record.state.value,
         record.revision,
-        codec.encode(record).decode(),
+        codec.encode(record),
     )
 
 
@@ -51,19 +50,6 @@ def remove(conn: sqlite3.Connection, sandbox_id: str) -> None:
     conn.execute(_REMOVE, (sandbox_id,))
 
 
-def load(conn: sqlite3.Connection) -> Loaded:
-    """All records, and why each row that is none cannot be read."""
-    records: list[Record] = []
-    unreadable: dict[str, str] = {}
-    for sandbox_id, body in conn.execute(_ALL):
-        try:
-            records.append(_same_id(sandbox_id, codec.decode(body)))
-        except codec.Unreadable as problem:
-            unreadable[sandbox_id] = str(problem)
-    return Loaded(records=tuple(records), unreadable=unreadable)
-
-
-def _same_id(sandbox_id: str, record: Record) -> Record:
-    if record.id != sandbox_id:
-        raise codec.Unreadable(f"the record inside is that of {record.id!r}")
-    return record
+def load(conn: sqlite3.Connection) -> tuple[tuple[Record, ...], dict[str, str]]:
+    """All records, and by id why each row that is none cannot be read."""
+    return codec.decode_rows(conn.execute(_ALL), codec.RECORD)

@@ -19,9 +19,50 @@ FORMAT = 1
 migrations = Migrations("cubelet")
 
 
+# Only the oldest rows of these are ever dropped, so the next number is always one more than the
+# highest there was: AUTOINCREMENT would only cost another page with each change.
+_NUMBERED = (
+    """
+    CREATE TABLE journal (
+        seq INTEGER PRIMARY KEY,
+        sandbox_id TEXT NOT NULL,
+        incarnation TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        at_ns INTEGER NOT NULL,
+        cause TEXT NOT NULL,
+        before TEXT,
+        after TEXT NOT NULL,
+        op_id TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE operations (
+        seq INTEGER PRIMARY KEY,
+        sandbox_id TEXT NOT NULL,
+        key TEXT NOT NULL,
+        op_id TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        UNIQUE (sandbox_id, key)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE snapshots (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        sandbox_id TEXT NOT NULL,
+        created_at_ns INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
+
 @migrations()
 def m001_first(db: Database) -> None:
-    """Records, journal and the facts about the file itself."""
+    """Records, journal, outcomes, the catalog and the facts about the file itself."""
     _table(db, "meta").create({"key": str, "value": str}, pk="key", strict=True)
     _table(db, "sandboxes").create(
         {"id": str, "incarnation": str, "state": str, "revision": int, "body": str},
@@ -29,26 +70,8 @@ def m001_first(db: Database) -> None:
         not_null={"id", "incarnation", "state", "revision", "body"},
         strict=True,
     )
-    # Only the oldest lines are ever dropped, so the next number is always one more than the highest
-    # there was: AUTOINCREMENT would only cost another page with each change.
-    db.execute(
-        """
-        CREATE TABLE journal (
-            seq INTEGER PRIMARY KEY,
-            sandbox_id TEXT NOT NULL,
-            incarnation TEXT NOT NULL,
-            revision INTEGER NOT NULL,
-            epoch INTEGER NOT NULL,
-            at_ns INTEGER NOT NULL,
-            cause TEXT NOT NULL,
-            before TEXT,
-            after TEXT NOT NULL,
-            op_id TEXT NOT NULL,
-            detail TEXT NOT NULL
-        ) STRICT
-        """
-    )
-    db.execute("CREATE INDEX journal_by_sandbox ON journal (sandbox_id, seq)")
+    for statement in _NUMBERED:
+        db.execute(statement)
     meta.put(db.conn, meta.FORMAT, str(FORMAT))
 
 

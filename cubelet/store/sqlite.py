@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +13,10 @@ from sqlite_utils import Database
 
 from cubelet.core.effects import Entry
 from cubelet.core.faults import CubeletError
+from cubelet.core.model import Outcome
 from cubelet.engine.ports import Change, Loaded
-from cubelet.store import journal, meta, sandboxes, schema
+from cubelet.store import journal, meta, operations, sandboxes, schema, snapshots
+from cubelet.store.limits import LIMITS, Limits
 from cubelet.store.problems import fault_of
 from cubelet.store.writer import Writer
 
@@ -31,14 +34,14 @@ PRAGMA foreign_keys = ON;
 class SqliteStore:
     """Implements the engine's Store over one file. Made by `open`, in the loop that uses it."""
 
-    def __init__(self, path: Path, writer: Writer, *, entries_max: int) -> None:
+    def __init__(self, path: Path, writer: Writer, *, limits: Limits) -> None:
         self._path = path
-        self._entries_max = entries_max
+        self._limits = limits
         self.writer = writer
 
     @classmethod
     async def open(
-        cls, path: Path, *, boot_id: str, now_ns: int, entries_max: int = journal.ENTRIES_MAX
+        cls, path: Path, *, boot_id: str, now_ns: int, limits: Limits = LIMITS
     ) -> SqliteStore:
         """Open the file, or make it (mode 0600); its directory must exist.
 
@@ -46,26 +49,38 @@ class SqliteStore:
         damaged, FAILED_PRECONDITION where it is of a newer format or not ours.
         """
         writer = Writer(lambda: _connect(path, boot_id=boot_id, now_ns=now_ns))
-        store = cls(path, writer, entries_max=entries_max)
+        store = cls(path, writer, limits=limits)
         await store._told(writer.open(), "open")
         return store
 
     async def load(self) -> Loaded:
         """Everything there is, once, at start."""
-        return await self._told(self.writer.read(sandboxes.load), "read")
+        return await self._told(self.writer.read(_load), "read")
 
     async def commit(self, change: Change) -> None:
         """Write one change whole or not at all; it is synced, if it is to be, on return."""
         try:
-            apply = _applier(change, self._entries_max)
+            apply = _applier(change, self._limits)
         except ValueError as problem:
             raise fault_of(problem, self._path, doing="write to") from problem
         await self._told(self.writer.write(apply, synced=change.synced), "write to")
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
-        """The newest `limit` entries of one sandbox, oldest first."""
-        reading = self.writer.read(lambda conn: journal.newest(conn, sandbox_id, limit))
-        return await self._told(reading, "read the journal in")
+        """The newest `limit` entries of one sandbox, or with "" of all, oldest first."""
+        doing = "read the journal in"
+        found: list[Entry] = []
+        for top in await self._told(self.writer.read(journal.slices), doing):
+            if len(found) >= limit:
+                break
+            rest = limit - len(found)
+            lines = partial(journal.lines, sandbox_id=sandbox_id, top=top, limit=rest)
+            found += await self._told(self.writer.read(lines), doing)
+        return tuple(reversed(found))
+
+    async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
+        """What a request with this key was answered; an error where that cannot be read."""
+        reading = self.writer.read(lambda conn: operations.get(conn, sandbox_id, key))
+        return await self._told(reading, "read an outcome in")
 
     async def close(self) -> None:
         """Write what waits, then close."""
@@ -80,16 +95,26 @@ class SqliteStore:
             raise fault_of(problem, self._path, doing=doing) from problem
 
 
-def _applier(change: Change, entries_max: int) -> Callable[[sqlite3.Connection], None]:
-    """The change as statements; the record is encoded here, so that it fails its own caller."""
+def _load(conn: sqlite3.Connection) -> Loaded:
+    records, unreadable = sandboxes.load(conn)
+    catalog, unusable = snapshots.load(conn)
+    return Loaded(records=records, unreadable=unreadable | unusable, snapshots=catalog)
+
+
+def _applier(change: Change, limits: Limits) -> Callable[[sqlite3.Connection], None]:
+    """The change as statements; all is encoded here, so that it fails its own caller."""
     row = sandboxes.row(change.record) if change.record is not None else None
+    outcomes = [operations.row(outcome) for outcome in change.outcomes]
+    taken = [snapshots.row(snapshot) for snapshot in change.snapshots]
 
     def apply(conn: sqlite3.Connection) -> None:
         if row is None:
             sandboxes.remove(conn, change.id)
         else:
             sandboxes.put(conn, row)
-        journal.append(conn, change.entries, entries_max=entries_max)
+        journal.append(conn, change.entries, entries_max=limits.entries)
+        operations.put(conn, outcomes, outcomes_max=limits.outcomes)
+        snapshots.put(conn, taken)
 
     return apply
 

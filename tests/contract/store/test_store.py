@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from cubelet.core.faults import CubeletError, Reason
+from cubelet.core.effects import Entry
+from cubelet.core.faults import Code, CubeletError, Reason
 from cubelet.engine.ports import Change, Loaded, Store
 from cubelet.store.failing import FailingStore
+from cubelet.store.limits import Limits
 from cubelet.store.memory import MemoryStore
 from cubelet.store.sqlite import SqliteStore
-from tests.contract.store.samples import change, entry, record
+from tests.contract.store.samples import AWKWARD, change, entry, outcome, record, snapshot
+from tests.support.stores import RecordingStore
 
 ENTRIES_MAX = 50
+OUTCOMES_MAX = 5
+LIMITS = Limits(entries=ENTRIES_MAX, outcomes=OUTCOMES_MAX)
 
 
 class Disk(Protocol):
@@ -30,15 +36,23 @@ class SqliteDisk:
         self.path = path
 
     async def open(self) -> Store:
-        return await SqliteStore.open(
-            self.path / "store.db", boot_id="b", now_ns=1, entries_max=ENTRIES_MAX
-        )
+        return await SqliteStore.open(self.path / "store.db", boot_id="b", now_ns=1, limits=LIMITS)
 
 
 class MemoryDisk:
     def __init__(self, path: Path) -> None:
         del path
-        self.store = MemoryStore(entries_max=ENTRIES_MAX)
+        self.store = MemoryStore(limits=LIMITS)
+
+    async def open(self) -> Store:
+        self.store = self.store.reopened()
+        return self.store
+
+
+class RecordingDisk:
+    def __init__(self, path: Path) -> None:
+        del path
+        self.store = RecordingStore(inner=MemoryStore(limits=LIMITS))
 
     async def open(self) -> Store:
         self.store = self.store.reopened()
@@ -50,7 +64,7 @@ class FailingDisk(SqliteDisk):
         return FailingStore(await super().open())
 
 
-@pytest.fixture(params=[SqliteDisk, MemoryDisk, FailingDisk])
+@pytest.fixture(params=[SqliteDisk, MemoryDisk, FailingDisk, RecordingDisk])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
     made: Disk = request.param(tmp_path)
     return made
@@ -73,9 +87,15 @@ async def again(disk: Disk, store: Store) -> Loaded:
         await following.close()
 
 
+def revisions(entries: Sequence[Entry]) -> list[int]:
+    return [one.revision for one in entries]
+
+
 async def test_a_new_store_is_empty(store: Store) -> None:
-    assert await store.load() == Loaded(records=(), unreadable={})
+    assert await store.load() == Loaded(records=(), unreadable={}, snapshots=())
     assert await store.journal("box", limit=10) == ()
+    assert await store.journal("", limit=10) == ()
+    assert await store.outcome("box", "key") is None
 
 
 async def test_a_record_comes_back_exactly(disk: Disk, store: Store) -> None:
@@ -113,16 +133,26 @@ async def test_the_journal_gives_the_newest_oldest_first(store: Store) -> None:
     for revision in range(1, 8):
         await store.commit(change(revision=revision))
         await store.commit(change("other", revision=revision))
-    assert [one.revision for one in await store.journal("box", limit=3)] == [5, 6, 7]
-    assert [one.revision for one in await store.journal("box", limit=100)] == list(range(1, 8))
+    assert revisions(await store.journal("box", limit=3)) == [5, 6, 7]
+    assert revisions(await store.journal("box", limit=100)) == list(range(1, 8))
     assert await store.journal("box", limit=0) == ()
+    assert await store.journal("nobody", limit=100) == ()
+
+
+async def test_the_journal_of_all_gives_the_newest_of_all(store: Store) -> None:
+    for revision in range(1, 4):
+        await store.commit(change(revision=revision))
+        await store.commit(change("other", revision=revision))
+    expected = (entry("other", revision=2), entry(revision=3), entry("other", revision=3))
+    assert await store.journal("", limit=3) == expected
+    assert len(await store.journal("", limit=100)) == 6
+    assert await store.journal("", limit=0) == ()
 
 
 async def test_the_journal_drops_the_oldest_beyond_its_limit(store: Store) -> None:
     for revision in range(1, ENTRIES_MAX + 11):
         await store.commit(change(revision=revision))
-    kept = [one.revision for one in await store.journal("box", limit=1000)]
-    assert kept == list(range(11, ENTRIES_MAX + 11))
+    assert revisions(await store.journal("box", limit=1000)) == list(range(11, ENTRIES_MAX + 11))
 
 
 async def test_the_entries_of_one_change_keep_their_order(store: Store) -> None:
@@ -138,16 +168,104 @@ async def test_many_at_once_all_arrive(disk: Disk, store: Store) -> None:
 
 
 async def test_changes_of_one_sandbox_keep_their_order(disk: Disk, store: Store) -> None:
-    revisions = range(1, 201)
-    await asyncio.gather(*(store.commit(change(revision=number)) for number in revisions))
+    changes = [change(revision=number) for number in range(1, 201)]
+    await asyncio.gather(*map(store.commit, changes))
     assert (await again(disk, store)).records == (record(revision=200),)
+
+
+def answered(*keys: str, failed: bool = False, revision: int = 1) -> Change:
+    outcomes = tuple(outcome(key, failed=failed) for key in keys)
+    return replace(change(revision=revision), outcomes=outcomes)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_an_outcome_comes_back_exactly(disk: Disk, store: Store, failed: bool) -> None:  # noqa: FBT001
+    await store.commit(answered("key", AWKWARD, failed=failed))
+    assert await store.outcome("box", AWKWARD) == outcome(AWKWARD, failed=failed)
+    await store.close()
+    following = await disk.open()
+    assert await following.outcome("box", "key") == outcome("key", failed=failed)
+    await following.close()
+
+
+async def test_an_outcome_is_that_of_its_sandbox_and_key(store: Store) -> None:
+    await store.commit(answered("key"))
+    assert await store.outcome("box", "ke") is None
+    assert await store.outcome("other", "key") is None
+    assert await store.outcome("", "") is None
+
+
+async def test_an_outcome_outlives_its_sandbox(store: Store) -> None:
+    await store.commit(Change(id="box", record=None, outcomes=(outcome(),)))
+    assert (await store.load()).records == ()
+    assert await store.outcome("box", "key") == outcome()
+
+
+async def test_the_first_answer_of_a_key_stands_and_the_change_is_written(store: Store) -> None:
+    await store.commit(answered("key"))
+    await store.commit(answered("key", "new", failed=True, revision=2))
+    assert await store.outcome("box", "key") == outcome("key")
+    assert await store.outcome("box", "new") == outcome("new", failed=True)
+    assert (await store.load()).records == (record(revision=2),)
+    assert revisions(await store.journal("box", limit=9)) == [1, 2]
+
+
+async def test_the_oldest_outcomes_are_forgotten_beyond_the_limit(store: Store) -> None:
+    for number in range(1, OUTCOMES_MAX + 1):
+        await store.commit(answered(f"{number}"))
+        await store.commit(answered("1"))
+    assert await store.outcome("box", "1") == outcome("1")
+    await store.commit(answered("6", "7", "1"))
+    kept = [number for number in range(1, 8) if await store.outcome("box", f"{number}")]
+    assert kept == [3, 4, 5, 6, 7]
+
+
+async def test_a_forgotten_key_can_be_used_again(store: Store) -> None:
+    await store.commit(answered("key"))
+    await store.commit(answered(*(f"{number}" for number in range(OUTCOMES_MAX))))
+    assert await store.outcome("box", "key") is None
+    await store.commit(answered("key", failed=True))
+    assert await store.outcome("box", "key") == outcome("key", failed=True)
+
+
+async def test_the_catalog_comes_back_in_the_order_of_writing(disk: Disk, store: Store) -> None:
+    taken = [snapshot(name, created_at_ns=at) for name, at in (("c", 2), ("a", 3), ("b", 1))]
+    await store.commit(replace(change(), snapshots=taken[:1]))
+    await store.commit(replace(change(), snapshots=taken[1:]))
+    assert (await store.load()).snapshots == tuple(taken)
+    assert (await again(disk, store)).snapshots == tuple(taken)
+
+
+async def test_a_snapshot_outlives_its_sandbox(store: Store) -> None:
+    await store.commit(replace(change(), snapshots=(snapshot("snap"),)))
+    await store.commit(Change(id="box", record=None))
+    assert (await store.load()).snapshots == (snapshot("snap"),)
+
+
+async def test_a_name_that_is_taken_refuses_the_whole_change(disk: Disk, store: Store) -> None:
+    await store.commit(replace(change(), snapshots=(snapshot("snap"),)))
+    second = replace(answered("key", revision=2), snapshots=(snapshot("x"), snapshot("snap")))
+    with pytest.raises(CubeletError) as caught:
+        await store.commit(second)
+    assert caught.value.fault.code is Code.ALREADY_EXISTS
+    assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
+    assert "snap" in caught.value.fault.message
+    assert await store.outcome("box", "key") is None
+    assert revisions(await store.journal("", limit=9)) == [1]
+    kept = Loaded(records=(record(),), snapshots=(snapshot("snap"),))
+    assert await again(disk, store) == kept
 
 
 async def test_a_closed_store_refuses(store: Store) -> None:
     await store.commit(change())
     await store.close()
     await store.close()
-    calls = (store.commit(change()), store.load(), store.journal("box", limit=1))
+    calls = (
+        store.commit(change()),
+        store.load(),
+        store.journal("box", limit=1),
+        store.outcome("box", "key"),
+    )
     for call in calls:
         with pytest.raises(CubeletError) as caught:
             await call

@@ -4,27 +4,48 @@ import json
 
 import pytest
 
+from cubelet.core.model import Record
 from cubelet.store import codec
-from tests.contract.store.samples import record
+from tests.contract.store.samples import outcome, record, snapshot
+from tests.support.records import in_every_state
+
+STORED = codec.encode(record()).encode()
 
 
 def test_the_envelope_says_its_version() -> None:
     envelope = json.loads(codec.encode(record()))
-    assert envelope["v"] == codec.RECORD_VERSION
-    assert envelope["record"]["id"] == "box"
-    assert "state" not in envelope["record"]
+    assert envelope["v"] == codec.VERSION
+    assert envelope["value"]["id"] == "box"
+    assert "state" not in envelope["value"]
+
+
+@pytest.mark.parametrize("one", in_every_state().values(), ids=in_every_state())
+def test_a_record_of_each_state_comes_back_exactly(one: Record) -> None:
+    assert codec.decode(codec.encode(one), codec.RECORD) == one
+
+
+def test_an_outcome_and_a_snapshot_have_the_same_envelope() -> None:
+    answered = json.loads(codec.encode(outcome()))
+    assert (answered["v"], answered["value"]["record"]["id"]) == (codec.VERSION, "box")
+    catalogued = json.loads(codec.encode(snapshot("snap")))
+    assert (catalogued["v"], catalogued["value"]["id"]) == (codec.VERSION, "snap")
+
+
+def test_one_kind_is_not_read_as_another() -> None:
+    with pytest.raises(codec.Unreadable, match="not a stored Snapshot"):
+        codec.decode(codec.encode(outcome()), codec.SNAPSHOT)
 
 
 def test_a_field_that_is_not_known_yet_is_ignored() -> None:
     envelope = json.loads(codec.encode(record()))
-    envelope["record"]["colour"] = "blue"
-    assert codec.decode(json.dumps(envelope).encode()) == record()
+    envelope["value"]["colour"] = "blue"
+    assert codec.decode(json.dumps(envelope), codec.RECORD) == record()
 
 
 def test_a_field_that_is_missing_takes_its_default() -> None:
     envelope = json.loads(codec.encode(record()))
-    del envelope["record"]["epoch"]
-    assert codec.decode(json.dumps(envelope).encode()).epoch == 0
+    del envelope["value"]["epoch"]
+    assert codec.decode(json.dumps(envelope), codec.RECORD).epoch == 0
 
 
 @pytest.mark.parametrize(
@@ -34,16 +55,16 @@ def test_a_field_that_is_missing_takes_its_default() -> None:
         (b"\xff\xfe", "malformed"),
         (b"[]", "array"),
         (b'{"v":1}', "missing"),
-        (b'{"record":{}}', "missing"),
-        (b'{"v":1,"record":{"id":"box"}}', "missing"),
-        (b'{"v":1,"record":' + b"[" * 100_000, "recursion"),
-        (codec.encode(record())[:-10], "truncated"),
-        (codec.encode(record()).replace(b'"PAUSE"', b'"FLY"'), "FLY"),
-        (codec.encode(record()).replace(b'"default"', b'"\xff"'), "decode"),
-        (codec.encode(record()).replace(b'{"v":1', b'{"v":2'), "version 2"),
-        (b'{"v":2,"record":"another shape"}', "version 2"),
+        (b'{"value":{}}', "missing"),
+        (b'{"v":1,"value":{"id":"box"}}', "missing"),
+        (b'{"v":1,"value":' + b"[" * 100_000, "recursion"),
+        (STORED[:-10], "truncated"),
+        (STORED.replace(b'"PAUSE"', b'"FLY"'), "FLY"),
+        (STORED.replace(b'"default"', b'"\xff"'), "decode"),
+        (STORED.replace(b'{"v":1', b'{"v":2'), "version 2"),
+        (b'{"v":2,"value":"another shape"}', "version 2"),
     ],
 )
 def test_what_cannot_be_read_says_why(data: bytes, why: str) -> None:
     with pytest.raises(codec.Unreadable, match=why):
-        codec.decode(data)
+        codec.decode(data, codec.RECORD)

@@ -18,7 +18,7 @@ async def outcomes(store: FailingStore, count: int) -> list[bool]:
 async def went_well(store: FailingStore) -> bool:
     before = len((await store.load()).records)
     (answer,) = await asyncio.gather(
-        store.commit(change(f"box-{store.commits}")), return_exceptions=True
+        store.commit(change(f"box-{store.writes.asked}")), return_exceptions=True
     )
     written = len((await store.load()).records) - before
     if isinstance(answer, CubeletError):
@@ -38,8 +38,21 @@ async def went_well(store: FailingStore) -> bool:
 async def test_it_fails_as_told(nth: int, for_ever: bool, expected: list[bool]) -> None:  # noqa: FBT001
     store = FailingStore(MemoryStore())
     assert await outcomes(store, 2) == [True, True]
-    store.fail(nth=nth, for_ever=for_ever)
+    store.writes.plan(nth=nth, for_ever=for_ever)
     assert await outcomes(store, 4) == expected
-    store.heal()
+    store.writes.heal()
     assert await outcomes(store, 2) == [True, True]
-    assert store.commits == 8
+    assert store.writes.asked == 8
+
+
+async def test_reads_fail_as_told_and_let_writes_pass() -> None:
+    store = FailingStore(MemoryStore())
+    store.reads.plan(for_ever=True)
+    await store.commit(change())
+    for call in (store.load(), store.journal("box", limit=1), store.outcome("box", "key")):
+        with pytest.raises(CubeletError) as caught:
+            await call
+        assert caught.value.fault.reason is Reason.STORE_FAILED
+    store.reads.heal()
+    assert len((await store.load()).records) == 1
+    assert store.reads.asked == 4

@@ -9,14 +9,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.engine.ports import Change, Loaded
+from cubelet.store import journal
+from cubelet.store.limits import Limits
+from cubelet.store.memory import MemoryStore
 from cubelet.store.sqlite import SqliteStore
-from tests.contract.store.samples import change, entry, record
+from tests.contract.store.samples import change, entry, outcome, record, snapshot
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -248,7 +252,7 @@ async def test_a_missing_directory_says_so(tmp_path: Path) -> None:
     [
         ("UPDATE sandboxes SET body = 'rubbish' WHERE id = 'bad'", "malformed"),
         ("UPDATE sandboxes SET body = CAST(x'ff' AS TEXT) WHERE id = 'bad'", "malformed"),
-        ("""UPDATE sandboxes SET body = '{"v":9,"record":{}}' WHERE id = 'bad'""", "version 9"),
+        ("""UPDATE sandboxes SET body = '{"v":9,"value":{}}' WHERE id = 'bad'""", "version 9"),
         (
             """UPDATE sandboxes SET body = (SELECT body FROM sandboxes WHERE id = 'good')
             WHERE id = 'bad'""",
@@ -290,6 +294,104 @@ async def test_a_journal_line_of_a_newer_agent_is_named(path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE operations SET body = 'rubbish'", "malformed"),
+        ("""UPDATE operations SET body = '{"v":9,"value":{}}'""", "version 9"),
+        ("UPDATE operations SET body = (SELECT body FROM sandboxes)", "missing"),
+        ("UPDATE operations SET sandbox_id = 'box', key = 'other'", "another one's"),
+    ],
+)
+async def test_an_outcome_that_cannot_be_read_is_an_error(
+    path: Path, statement: str, why: str
+) -> None:
+    store = await open_store(path)
+    await store.commit(replace(change(), outcomes=(outcome("other", "cat"),)))
+    await store.commit(replace(change(revision=2), outcomes=(outcome("key"),)))
+    await store.close()
+    spoil(path, f"{statement} WHERE key = 'key'")
+    store = await open_store(path)
+    key = "other" if "another" in why else "key"
+    with pytest.raises(CubeletError, match=f"key '{key}' of sandbox box: .*{why}") as caught:
+        await store.outcome("box", key)
+    assert caught.value.fault.reason is Reason.STORE_FAILED
+    assert not caught.value.fault.retryable
+    assert await store.outcome("cat", "other") == outcome("other", "cat")
+    await store.close()
+
+
+async def test_a_snapshot_that_cannot_be_read_is_no_base_and_keeps_its_name(path: Path) -> None:
+    store = await open_store(path)
+    await store.commit(replace(change(), snapshots=(snapshot("bad"), snapshot("good"))))
+    await store.close()
+    spoil(path, "UPDATE snapshots SET body = 'rubbish' WHERE id = 'bad'")
+    store = await open_store(path)
+    loaded = await store.load()
+    with pytest.raises(CubeletError) as caught:
+        await store.commit(replace(change(revision=2), snapshots=(snapshot("bad"),)))
+    assert loaded.snapshots == (snapshot("good"),)
+    assert list(loaded.unreadable) == ["snapshot bad"]
+    assert "malformed" in loaded.unreadable["snapshot bad"]
+    assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
+    assert await store.load() == loaded
+    await store.close()
+
+
+async def test_memory_keeps_unreadable_names_as_the_disk_does() -> None:
+    store = MemoryStore(Loaded(unreadable={"box": "version 9", "snapshot bad": "malformed"}))
+    with pytest.raises(CubeletError) as caught:
+        await store.commit(replace(change(), snapshots=(snapshot("bad"),)))
+    assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
+    await store.commit(change())
+    assert await store.load() == Loaded(
+        records=(record(),), unreadable={"snapshot bad": "malformed"}
+    )
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SLICE_LINES", 7)
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_the_journal_reads_on_over_the_edges_of_its_slices(path: Path) -> None:
+    store = await SqliteStore.open(path, boot_id="b", now_ns=1, limits=Limits(entries=40))
+    names = ["box", "other", "other", "rare"]
+    for number in range(1, 61):
+        name = names[number % 3] if number != 25 else "rare"
+        await store.commit(change(name, revision=number))
+    everything = await store.journal("", limit=1000)
+    assert [line.revision for line in everything] == list(range(21, 61))
+    for name in {*names, "nobody"}:
+        mine = tuple(line for line in everything if line.sandbox_id == name)
+        for limit in (1, 2, 7, 14, 15, 1000):
+            assert await store.journal(name, limit=limit) == mine[-limit:]
+    for limit in (1, 7, 8, 39, 40, 41):
+        assert await store.journal("", limit=limit) == everything[-limit:]
+    await store.close()
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_a_change_does_not_wait_for_the_whole_journal_to_be_read(path: Path) -> None:
+    store = await open_store(path)
+    for revision in range(1, 22):
+        await store.commit(change(revision=revision))
+    done: list[str] = []
+
+    async def read() -> None:
+        await store.journal("nobody", limit=1)
+        done.append("read")
+
+    async def write() -> None:
+        await store.commit(change())
+        done.append("written")
+
+    await asyncio.gather(read(), write())
+    assert done == ["written", "read"]
+    await store.close()
+
+
 async def limit_pages(store: SqliteStore, count: int) -> None:
     """No more pages than the file has, or `count`: SQLite then reports a full disk."""
     await store.writer.read(lambda conn: conn.execute(f"PRAGMA max_page_count = {count}"))
@@ -323,16 +425,20 @@ async def test_a_text_that_is_not_unicode_fails_its_own_commit(path: Path) -> No
     store = await open_store(path)
     bad = Change(id="\ud800", record=record("\ud800"))
     bad_entry = Change(id="box", record=record(), entries=(entry("\ud800"),))
-    outcomes = await asyncio.gather(
+    bad_outcome = replace(change(), outcomes=(outcome("\ud800"),))
+    bad_snapshot = replace(change(), snapshots=(snapshot("\ud800"),))
+    answers = await asyncio.gather(
         store.commit(bad),
         store.commit(bad_entry),
+        store.commit(bad_outcome),
+        store.commit(bad_snapshot),
         store.commit(change("x")),
         return_exceptions=True,
     )
-    for outcome in outcomes[:2]:
-        assert isinstance(outcome, CubeletError)
-        assert outcome.fault.code is Code.INTERNAL
-        assert outcome.fault.reason is Reason.STORE_FAILED
-    assert outcomes[2] is None
+    for answer in answers[:4]:
+        assert isinstance(answer, CubeletError)
+        assert answer.fault.code is Code.INTERNAL
+        assert answer.fault.reason is Reason.STORE_FAILED
+    assert answers[4] is None
     assert [one.id for one in (await store.load()).records] == ["x"]
     await store.close()

@@ -1,0 +1,65 @@
+"""A store in memory that shows what it was given, and refuses what a test wants refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cubelet.core.effects import Entry
+from cubelet.core.model import Outcome, Record
+from cubelet.engine.ports import Change, Loaded
+from cubelet.store.memory import MemoryStore
+
+
+class RecordingStore:
+    """Passes calls on to a MemoryStore; `refuse` names commits by number, 1 being the first."""
+
+    def __init__(self, loaded: Loaded | None = None, *, inner: MemoryStore | None = None) -> None:
+        self.inner = inner or MemoryStore(loaded)
+        self.records = {record.id: record for record in (loaded or Loaded()).records}
+        #: What was committed, in this order.
+        self.changes: list[Change] = []
+        #: Commits that were asked for, refused ones too.
+        self.commits = 0
+        self.refuse: Callable[[int], Exception | None] = lambda _: None
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for change in self.changes for entry in change.entries]
+
+    @property
+    def synced(self) -> list[bool]:
+        return [change.synced for change in self.changes]
+
+    def reopened(self) -> RecordingStore:
+        """What an agent finds after a restart; it begins to count anew."""
+        other = RecordingStore(inner=self.inner.reopened())
+        other.records = self.records
+        return other
+
+    async def load(self) -> Loaded:
+        return await self.inner.load()
+
+    async def commit(self, change: Change) -> None:
+        self.commits += 1
+        refusal = self.refuse(self.commits)
+        if refusal is not None:
+            raise refusal
+        await self.inner.commit(change)
+        self.changes.append(change)
+        _apply(change, self.records)
+
+    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
+        return await self.inner.journal(sandbox_id, limit=limit)
+
+    async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
+        return await self.inner.outcome(sandbox_id, key)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+def _apply(change: Change, records: dict[str, Record]) -> None:
+    if change.record is None:
+        records.pop(change.id, None)
+    else:
+        records[change.id] = change.record
