@@ -201,6 +201,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     await events.start()
     needs = Needs(
         agent=engine,
+        policy=config.policy,
         clock=clock,
         ids=ids,
         metrics=Metrics(),

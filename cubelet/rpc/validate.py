@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from cubelet.core.bindings import (
+    INVALID_BASE,
+    LABEL_KEYS,
+    RESTORE_ID_KEY,
+    RUNTIME_ID_KEY,
+    TEMPLATE_ID_KEY,
+)
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.ids import check_id
 from cubelet.core.spec import HttpHook, Resources, Spec
@@ -39,6 +46,9 @@ PORT_MAX = 65535
 #: Annotations in which the compatible API keeps what only its own replies show.
 RESERVED_PREFIX = "cubelet.compat/"
 
+#: Annotations that name a snapshot, and that the choice of a commit's base falls back on.
+_SNAPSHOT_ANNOTATIONS = (RUNTIME_ID_KEY, RESTORE_ID_KEY, TEMPLATE_ID_KEY)
+
 #: Kubernetes' grammar for environment variables.
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?|::1?|::[0-9A-Fa-f:.]+")
@@ -65,11 +75,18 @@ def check_spec(spec: Spec) -> Spec:
     _check_resources(spec.resources)
     check_labels(spec.labels)
     _check_map("annotations", spec.annotations, ANNOTATIONS)
+    _check_bindings(spec)
     if len(spec.prestop) > HOOKS_MAX:
         raise bad("prestop", f"{len(spec.prestop)} hooks", f"use at most {HOOKS_MAX}")
     for number, hook in enumerate(spec.prestop):
         _check_hook(f"prestop[{number}]", hook)
     return spec
+
+
+def check_snapshot_id(text: str, field: str) -> str:
+    """Give a snapshot's id back if it is one; the sentinel of a lost base never is."""
+    _refuse_sentinel(text, field)
+    return check_id(text, field)
 
 
 def check_annotation_names(annotations: Mapping[str, str]) -> None:
@@ -82,6 +99,21 @@ def check_annotation_names(annotations: Mapping[str, str]) -> None:
 def check_labels(labels: Mapping[str, str]) -> None:
     """Refuse labels beyond grammar and limits."""
     _check_map("labels", labels, LABELS)
+
+
+def _check_bindings(spec: Spec) -> None:
+    """Refuse what would pass for a binding that the agent never made."""
+    for name in sorted(LABEL_KEYS & spec.labels.keys()):
+        raise bad("label name", name, "only the agent writes it; leave it out")
+    for name in _SNAPSHOT_ANNOTATIONS:
+        _refuse_sentinel(spec.annotations.get(name, ""), f"annotation {name}")
+    if spec.snapshot:
+        check_snapshot_id(spec.snapshot, "snapshot")
+
+
+def _refuse_sentinel(text: str, field: str) -> None:
+    if text == INVALID_BASE:
+        raise bad(field, text, "it means that there is no base; use another name")
 
 
 def _check_template(template: str) -> None:

@@ -10,14 +10,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from google.protobuf.message import Message
-
+from cubelet.core.bindings import RUNTIME_ID_KEY, TEMPLATE_ID_KEY
 from cubelet.core.ids import check_id
 from cubelet.core.spec import HttpHook, Resources, Spec
 from cubelet.engine.facade import Agent
 from cubelet.rpc.compat import keys
 from cubelet.rpc.compat.answers import refuse
+from cubelet.rpc.compat.honoured import refuse_fields, unhonoured
 from cubelet.rpc.compat.quantity import positive
+from cubelet.rpc.idempotency import compat_key
 from cubelet.rpc.validate import bad, check_annotation_names, check_port, check_spec
 from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 
@@ -48,17 +49,26 @@ async def create(
     agent: Agent, request: pb.RunCubeSandboxRequest, reply: pb.RunCubeSandboxResponse
 ) -> None:
     """Make and start the sandbox; answer when it runs."""
-    spec = spec_of(request)
+    spec = spec_of(request, snapshot=_snapshot(agent, request.annotations))
     desired = request.annotations.get(keys.DESIRED_ID, "")
     if desired:
         check_id(desired, keys.DESIRED_ID)
     if request.namespace:
         check_id(request.namespace, "namespace")
-    record = await agent.create(spec, sandbox_id=desired, namespace=request.namespace)
+    key = compat_key("Create", request, request.requestID)
+    record = await agent.create(spec, sandbox_id=desired, namespace=request.namespace, key=key)
     reply.sandboxID = record.id
 
 
-def spec_of(request: pb.RunCubeSandboxRequest) -> Spec:
+def _snapshot(agent: Agent, annotations: Mapping[str, str]) -> str:
+    """What to start from: the snapshot that is named, else the template, if it is a snapshot."""
+    named, template = (annotations.get(key, "") for key in (RUNTIME_ID_KEY, TEMPLATE_ID_KEY))
+    if named or not template:
+        return named
+    return template if any(known.id == template for known in agent.snapshots()) else ""
+
+
+def spec_of(request: pb.RunCubeSandboxRequest, *, snapshot: str = "") -> Spec:
     """The checked spec that a request asks for; INVALID_ARGUMENT names the field that is wrong."""
     container = _only_container(request)
     _check_honoured(request, container)
@@ -70,6 +80,7 @@ def spec_of(request: pb.RunCubeSandboxRequest) -> Spec:
     spec = Spec(
         runtime=_RUNTIMES.get(request.runtime_handler, request.runtime_handler),
         template=container.image.image,
+        snapshot=snapshot,
         args=(*container.command, *container.args),
         env={variable.key: variable.value for variable in container.envs},
         cwd=container.working_dir,
@@ -95,23 +106,8 @@ def _only_container(request: pb.RunCubeSandboxRequest) -> pb.ContainerConfig:
 
 
 def _check_honoured(request: pb.RunCubeSandboxRequest, container: pb.ContainerConfig) -> None:
-    unknown = [
-        *(name for name in _present(request) if name not in _HONOURED),
-        *(
-            f"containers[0].{name}"
-            for name in _present(container)
-            if name not in _HONOURED_IN_CONTAINER
-        ),
-    ]
-    if unknown:
-        raise refuse(f"this agent cannot do what {', '.join(unknown)} asks for: leave it out")
-
-
-def _present(message: Message) -> Iterator[str]:
-    """Names of the fields that say something; an empty message says nothing."""
-    for field, value in message.ListFields():
-        if not isinstance(value, Message) or value.ByteSize():
-            yield field.name
+    inside = unhonoured(container, _HONOURED_IN_CONTAINER)
+    refuse_fields(*unhonoured(request, _HONOURED), *(f"containers[0].{name}" for name in inside))
 
 
 def _check_ports(ports: Sequence[int]) -> None:

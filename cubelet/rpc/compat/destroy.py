@@ -5,6 +5,7 @@ from __future__ import annotations
 from cubelet.core.ids import check_id
 from cubelet.engine.facade import Agent
 from cubelet.rpc.compat.answers import refuse
+from cubelet.rpc.idempotency import compat_key
 from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 
 
@@ -15,4 +16,5 @@ async def destroy(
     reply.sandboxID = request.sandboxID
     if not request.sandboxID:
         raise refuse("must provide sandboxID")
-    await agent.delete(check_id(request.sandboxID, "sandboxID"))
+    key = compat_key("Destroy", request, request.requestID)
+    await agent.delete(check_id(request.sandboxID, "sandboxID"), key=key)

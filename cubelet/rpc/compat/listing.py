@@ -10,6 +10,7 @@ import msgspec
 from cubelet.core.model import Record, State
 from cubelet.engine.facade import Agent
 from cubelet.rpc.compat import keys
+from cubelet.rpc.labels import labels_of
 from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 
 #: More are cut off, after the filter, the newest and living ones kept.
@@ -72,7 +73,7 @@ def _sandbox(record: Record, *, whole: bool) -> pb.CubeSandbox:
         namespace=record.namespace,
         created_at=record.created_at_ns,
         containers=[_container(record)],
-        labels=record.spec.labels,
+        labels=labels_of(record),
         paused_at=_paused_at_ns(record),
         private_cubebox_storage_data=_stored(record) if whole else b"",
     )
@@ -110,7 +111,7 @@ def _resource(record: Record) -> pb.Resource:
 
 
 def _container_labels(record: Record) -> dict[str, str]:
-    return dict(record.spec.labels) | {
+    return labels_of(record) | {
         keys.CONTAINER_TYPE: "sandbox",
         keys.CONTAINER_NAME: record.spec.annotations.get(keys.NOTED_NAME, record.id),
         keys.SANDBOX_ID: record.id,

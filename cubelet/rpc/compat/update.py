@@ -8,7 +8,9 @@ from cubelet.core.faults import CubeletError, Reason
 from cubelet.core.ids import check_id
 from cubelet.engine.facade import Agent
 from cubelet.rpc.compat import keys
-from cubelet.rpc.compat.answers import NOT_FOUND, PAUSE, RESUME, Table, refuse
+from cubelet.rpc.compat.answers import refuse
+from cubelet.rpc.compat.tables import NOT_FOUND, PAUSE, RESUME, Table
+from cubelet.rpc.idempotency import compat_key
 from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 
 _NO_SANDBOX = frozenset({Reason.BAD_REQUEST, Reason.SANDBOX_NOT_FOUND, Reason.AMBIGUOUS_ID})
@@ -36,10 +38,11 @@ async def update(agent: Agent, request: pb.UpdateCubeSandboxRequest) -> None:
     _check_known(agent, request.sandboxID)
     if action not in _TABLES:
         raise refuse(_REFUSALS.get(action, "invalid update action"))
+    key = compat_key("Update", request, request.requestID)
     if action == "pause":
-        await agent.pause(request.sandboxID)
+        await agent.pause(request.sandboxID, key=key)
     else:
-        await agent.resume(request.sandboxID)
+        await agent.resume(request.sandboxID, key=key)
 
 
 def _check_known(agent: Agent, sandbox_id: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from google.protobuf import timestamp_pb2
 
 from cubelet.api.v1 import sandboxes_pb2 as pb
+from cubelet.core.bindings import Binding, Bindings
+from cubelet.core.conditions import Condition
 from cubelet.core.model import Call, LastSeen, Operation, Record, State
+from cubelet.rpc.labels import labels_of
 from cubelet.rpc.native.specs import spec_to_wire
 from cubelet.rpc.texts import wire_text
 
@@ -24,18 +27,21 @@ WIRE_STATES: Mapping[State, pb.State.ValueType] = {
 }
 
 
-def sandbox_to_wire(record: Record) -> pb.Sandbox:
-    """Everything that the record says and its owner may know."""
+STATES: Mapping[int, State] = {number: state for state, number in WIRE_STATES.items()}
+
+
+def sandbox_to_wire(record: Record, conditions: Iterable[Condition]) -> pb.Sandbox:
+    """Everything that the record says and its owner may know, and what is remarkable now."""
     ended = bool(record.finished_at_ns)
     return pb.Sandbox(
         id=record.id,
         namespace=record.namespace,
         state=WIRE_STATES[record.state],
         spec=spec_to_wire(record.spec),
-        created_at=_stamp(record.created_at_ns),
-        started_at=_stamp(record.started_at_ns),
-        paused_at=_stamp(record.paused_at_ns),
-        finished_at=_stamp(record.finished_at_ns),
+        created_at=stamp(record.created_at_ns),
+        started_at=stamp(record.started_at_ns),
+        paused_at=stamp(record.paused_at_ns),
+        finished_at=stamp(record.finished_at_ns),
         exit_code=record.exit_code,
         exit_reason=wire_text(record.exit_reason),
         pid=record.handle.pid if record.handle and not ended else 0,
@@ -43,10 +49,13 @@ def sandbox_to_wire(record: Record) -> pb.Sandbox:
         revision=record.revision,
         operation=_operation(record.open),
         last_observation=_observation(record.last_seen),
+        bindings=_bindings(record.bindings),
+        conditions=[_condition(condition) for condition in conditions],
+        labels=labels_of(record),
     )
 
 
-def _stamp(at_ns: int) -> timestamp_pb2.Timestamp | None:
+def stamp(at_ns: int) -> timestamp_pb2.Timestamp | None:
     """None, which leaves the field absent, for what has not happened."""
     if not at_ns:
         return None
@@ -60,9 +69,13 @@ def _operation(operation: Operation | None) -> pb.Operation | None:
     return pb.Operation(
         id=operation.op_id,
         kind=operation.kind.value,
-        started_at=_stamp(operation.started_at.wall_ns),
+        started_at=stamp(operation.started_at.wall_ns),
         in_flight=operation.call is Call.IN_FLIGHT,
         failure=wire_text(operation.failure.message) if operation.failure else "",
+        call=operation.call.value,
+        caller_answered=operation.answered,
+        attempt=operation.attempt,
+        snapshot_id=operation.snapshot_id,
     )
 
 
@@ -70,5 +83,30 @@ def _observation(seen: LastSeen | None) -> pb.Observation | None:
     if seen is None:
         return None
     return pb.Observation(
-        evidence=wire_text(seen.evidence), cause=seen.cause, at=_stamp(seen.at.wall_ns)
+        evidence=wire_text(seen.evidence), cause=seen.cause, at=stamp(seen.at.wall_ns)
+    )
+
+
+def _bindings(bindings: Bindings) -> pb.Bindings | None:
+    runtime, restore = _binding(bindings.runtime), _binding(bindings.restore)
+    if runtime is None and restore is None:
+        return None
+    return pb.Bindings(runtime=runtime, restore=restore, generation=bindings.generation)
+
+
+def _binding(binding: Binding) -> pb.Binding | None:
+    if not binding.snapshot_id:
+        return None
+    return pb.Binding(
+        snapshot_id=binding.snapshot_id,
+        attached_at=stamp(binding.attached_at_ns),
+        unproven=not binding.proven,
+    )
+
+
+def _condition(condition: Condition) -> pb.Condition:
+    return pb.Condition(
+        kind=condition.kind.value,
+        since=stamp(condition.since_ns),
+        evidence=wire_text(condition.evidence),
     )

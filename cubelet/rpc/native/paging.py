@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from cubelet.core.model import Record
 from cubelet.rpc.validate import bad
 
 PAGE_SIZE_MAX = 500
 
-#: Ended ones last, newest first, and the id where both are equal.
+#: What pages are sorted by; of sandboxes: ended ones last, newest first, then by id.
 Place = tuple[bool, int, str]
+
+T = TypeVar("T")
 
 
 def place(record: Record) -> Place:
@@ -25,8 +28,10 @@ def place(record: Record) -> Place:
     return (bool(record.finished_at_ns), -record.created_at_ns, record.id)
 
 
-def page(records: Iterable[Record], *, size: int, token: str) -> tuple[Sequence[Record], str]:
-    """At most `size` records (0: PAGE_SIZE_MAX) after the token, and the next token, "" at the end.
+def page(
+    items: Iterable[T], *, at: Callable[[T], Place], size: int, token: str
+) -> tuple[Sequence[T], str]:
+    """At most `size` items (0: PAGE_SIZE_MAX) after the token, and the next token, "" at the end.
 
     A larger size is cut to PAGE_SIZE_MAX; a negative one or a token that we never gave is refused.
     """
@@ -34,9 +39,9 @@ def page(records: Iterable[Record], *, size: int, token: str) -> tuple[Sequence[
         raise bad("page_size", size, f"use 1 to {PAGE_SIZE_MAX}, or 0 for the most")
     limit = min(size or PAGE_SIZE_MAX, PAGE_SIZE_MAX)
     after = _read(token) if token else None
-    rest = sorted((r for r in records if after is None or place(r) > after), key=place)
+    rest = sorted((item for item in items if after is None or at(item) > after), key=at)
     shown = rest[:limit]
-    return shown, _token(place(shown[-1])) if len(rest) > limit else ""
+    return shown, _token(at(shown[-1])) if len(rest) > limit else ""
 
 
 def _token(last: Place) -> str:

@@ -17,6 +17,7 @@ def spec_from_wire(wire: pb.Spec) -> Spec:
     spec = Spec(
         runtime=wire.runtime,
         template=wire.template,
+        snapshot=wire.snapshot,
         args=tuple(wire.args),
         env=dict(wire.env),
         cwd=wire.cwd,
@@ -35,6 +36,7 @@ def spec_to_wire(spec: Spec) -> pb.Spec:
     return pb.Spec(
         runtime=spec.runtime,
         template=spec.template,
+        snapshot=spec.snapshot,
         args=spec.args,
         env=spec.env,
         cwd=spec.cwd,

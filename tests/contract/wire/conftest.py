@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from cubelet.core.policy import Policy
 from cubelet.obs.metrics import Metrics
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
@@ -26,7 +27,12 @@ def agent() -> FakeAgent:
 async def call(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Caller]:
     path = tmp_path / "run" / "cubelet.sock"
     needs = Needs(
-        agent=agent, clock=StillClock(), ids=CountingIds(), metrics=Metrics(), sqlite_version="3"
+        agent=agent,
+        policy=Policy(),
+        clock=StillClock(),
+        ids=CountingIds(),
+        metrics=Metrics(),
+        sqlite_version="3",
     )
     server = RpcServer(needs, Listen(socket_path=path, local_path=path.with_suffix(".ttrpc")))
     await server.start()

@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
+from cubelet.core.policy import Policy
 from cubelet.obs.metrics import Metrics
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
@@ -40,7 +41,12 @@ def agent() -> FakeAgent:
 @pytest.fixture
 def needs(agent: FakeAgent) -> Needs:
     return Needs(
-        agent=agent, clock=StillClock(), ids=CountingIds(), metrics=Metrics(), sqlite_version="3.99"
+        agent=agent,
+        policy=Policy(),
+        clock=StillClock(),
+        ids=CountingIds(),
+        metrics=Metrics(),
+        sqlite_version="3.99",
     )
 
 

@@ -13,7 +13,9 @@ from grpc_health.v1 import health_pb2
 from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
 from cubelet.core.faults import CubeletError
-from cubelet.core.model import Record, State
+from cubelet.core.inputs import Expected
+from cubelet.core.model import Key, Record, State
+from cubelet.engine.facade import ANYTHING
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
 from cubelet.services.cubebox.v1 import cubebox_pb2, cubebox_pb2_grpc
@@ -112,7 +114,9 @@ class SlowToClean(FakeAgent):
 
     cleaned = False
 
-    async def pause(self, sandbox_id: str, *, expected_epoch: int | None = None) -> Record:
+    async def pause(
+        self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None
+    ) -> Record:
         self.entered.set()
         try:
             await asyncio.Event().wait()
@@ -120,7 +124,7 @@ class SlowToClean(FakeAgent):
             for _ in range(1000):
                 await asyncio.sleep(0)
             self.cleaned = True
-        raise AssertionError(sandbox_id, expected_epoch)
+        raise AssertionError(sandbox_id, expected, key)
 
 
 class TestSlowToClean:

@@ -8,7 +8,7 @@ import pytest
 
 from cubelet.core.faults import CubeletError
 from cubelet.core.model import Record, State
-from cubelet.rpc.native.paging import PAGE_SIZE_MAX, page
+from cubelet.rpc.native.paging import PAGE_SIZE_MAX, page, place
 from tests.unit.rpc.fakes import START_NS, make_record
 
 
@@ -23,10 +23,10 @@ def ids(shown: object) -> list[str]:
 
 
 def walk(all_of_them: list[Record], size: int) -> list[str]:
-    shown, token = page(all_of_them, size=size, token="")
+    shown, token = page(all_of_them, at=place, size=size, token="")
     found = ids(shown)
     while token:
-        shown, token = page(all_of_them, size=size, token=token)
+        shown, token = page(all_of_them, at=place, size=size, token=token)
         found += ids(shown)
     return found
 
@@ -41,26 +41,26 @@ def test_every_sandbox_once_newest_first_ended_last() -> None:
 
 def test_what_goes_or_comes_moves_no_other_over_the_edge() -> None:
     before = records(6)
-    first, token = page(before, size=2, token="")
+    first, token = page(before, at=place, size=2, token="")
     assert ids(first) == ["s0004", "s0005"]
     newcomer = replace(make_record("new"), created_at_ns=START_NS + 99)
     changed = [newcomer, *before[:5]]
-    rest, _ = page(changed, size=10, token=token)
+    rest, _ = page(changed, at=place, size=10, token=token)
     assert ids(rest) == ["s0002", "s0003", "s0000", "s0001"]
 
 
 def test_one_that_ends_meanwhile_is_still_shown() -> None:
     before = records(4)
-    _, token = page(before, size=2, token="")
+    _, token = page(before, at=place, size=2, token="")
     changed = [replace(before[0], finished_at_ns=START_NS + 9), *before[1:]]
-    rest, last = page(changed, size=10, token=token)
+    rest, last = page(changed, at=place, size=10, token=token)
     assert (ids(rest), last) == (["s0001", "s0000"], "")
 
 
 @pytest.mark.parametrize(("size", "shown"), [(0, 500), (500, 500), (501, 500), (1 << 30, 500)])
 def test_a_page_has_its_limit(size: int, shown: int) -> None:
     assert shown == PAGE_SIZE_MAX
-    got, token = page(records(501), size=size, token="")
+    got, token = page(records(501), at=place, size=size, token="")
     assert len(got) == shown
     assert token
 
@@ -68,9 +68,9 @@ def test_a_page_has_its_limit(size: int, shown: int) -> None:
 @pytest.mark.parametrize("token", ["x", "%%%", "é", "MTox", "YTpiOmM=", "AAAA"])
 def test_a_token_that_we_never_gave(token: str) -> None:
     with pytest.raises(CubeletError, match="page_token is"):
-        page([], size=1, token=token)
+        page([], at=place, size=1, token=token)
 
 
 def test_a_negative_size() -> None:
     with pytest.raises(CubeletError, match="page_size is -1"):
-        page([], size=-1, token="")
+        page([], at=place, size=-1, token="")
