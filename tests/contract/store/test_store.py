@@ -136,6 +136,7 @@ async def test_the_journal_gives_the_newest_oldest_first(store: Store) -> None:
     assert revisions(await store.journal("box", limit=3)) == [5, 6, 7]
     assert revisions(await store.journal("box", limit=100)) == list(range(1, 8))
     assert await store.journal("box", limit=0) == ()
+    assert await store.journal("box", limit=-1) == ()
     assert await store.journal("nobody", limit=100) == ()
 
 
@@ -192,6 +193,7 @@ async def test_an_outcome_is_that_of_its_sandbox_and_key(store: Store) -> None:
     await store.commit(answered("key"))
     assert await store.outcome("box", "ke") is None
     assert await store.outcome("other", "key") is None
+    assert await store.outcome("a", "key") is None
     assert await store.outcome("", "") is None
 
 

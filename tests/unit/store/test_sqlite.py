@@ -16,22 +16,11 @@ import pytest
 
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.engine.ports import Change, Loaded
-from cubelet.store import journal
-from cubelet.store.limits import Limits
-from cubelet.store.memory import MemoryStore
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import change, entry, outcome, record, snapshot
+from tests.unit.store.files import open_store, spoil, stored
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
-
-
-async def open_store(path: Path) -> SqliteStore:
-    return await SqliteStore.open(path, boot_id="boot", now_ns=17)
 
 
 async def refusal(path: Path) -> Fault:
@@ -52,19 +41,6 @@ def overwrite(path: Path, data: bytes) -> None:
 
 def files(path: Path) -> list[str]:
     return sorted(one.name for one in path.parent.iterdir())
-
-
-def spoil(path: Path, statement: str, *values: object) -> None:
-    conn = sqlite3.connect(path, isolation_level=None)
-    conn.execute(statement, values)
-    conn.close()
-
-
-async def stored(path: Path, *names: str) -> None:
-    store = await open_store(path)
-    for name in names:
-        await store.commit(change(name))
-    await store.close()
 
 
 async def test_every_commit_is_synced_to_a_write_ahead_log(path: Path) -> None:
@@ -245,151 +221,6 @@ async def test_a_missing_directory_says_so(tmp_path: Path) -> None:
     fault = await refusal(tmp_path / "nowhere" / "store.db")
     assert "FileNotFoundError" in fault.message
     assert "directory exists" in fault.message
-
-
-@pytest.mark.parametrize(
-    ("statement", "why"),
-    [
-        ("UPDATE sandboxes SET body = 'rubbish' WHERE id = 'bad'", "malformed"),
-        ("UPDATE sandboxes SET body = CAST(x'ff' AS TEXT) WHERE id = 'bad'", "malformed"),
-        ("""UPDATE sandboxes SET body = '{"v":9,"value":{}}' WHERE id = 'bad'""", "version 9"),
-        (
-            """UPDATE sandboxes SET body = (SELECT body FROM sandboxes WHERE id = 'good')
-            WHERE id = 'bad'""",
-            "that of 'good'",
-        ),
-    ],
-)
-async def test_an_unreadable_row_is_named_and_kept(path: Path, statement: str, why: str) -> None:
-    await stored(path, "bad", "good")
-    spoil(path, statement)
-    store = await open_store(path)
-    loaded = await store.load()
-    await store.commit(change("new"))
-    await store.close()
-    assert loaded.records == (record("good"),)
-    assert list(loaded.unreadable) == ["bad"]
-    assert why in loaded.unreadable["bad"]
-    conn = sqlite3.connect(path)
-    assert conn.execute("SELECT count(*) FROM sandboxes").fetchone() == (3,)
-    conn.close()
-
-
-async def test_an_id_that_is_not_unicode_spoils_its_own_row_only(path: Path) -> None:
-    await stored(path, "bad", "good")
-    spoil(path, "UPDATE sandboxes SET id = CAST(x'62ff' AS TEXT) WHERE id = 'bad'")
-    store = await open_store(path)
-    loaded = await store.load()
-    await store.close()
-    assert loaded.records == (record("good"),)
-    assert list(loaded.unreadable) == ["b\\xff"]
-
-
-async def test_a_journal_line_of_a_newer_agent_is_named(path: Path) -> None:
-    await stored(path, "box")
-    spoil(path, "UPDATE journal SET cause = 'moon' WHERE seq = 1")
-    store = await open_store(path)
-    with pytest.raises(CubeletError, match="journal line 1: 'moon'"):
-        await store.journal("box", limit=1)
-    await store.close()
-
-
-@pytest.mark.parametrize(
-    ("statement", "why"),
-    [
-        ("UPDATE operations SET body = 'rubbish'", "malformed"),
-        ("""UPDATE operations SET body = '{"v":9,"value":{}}'""", "version 9"),
-        ("UPDATE operations SET body = (SELECT body FROM sandboxes)", "missing"),
-        ("UPDATE operations SET sandbox_id = 'box', key = 'other'", "another one's"),
-    ],
-)
-async def test_an_outcome_that_cannot_be_read_is_an_error(
-    path: Path, statement: str, why: str
-) -> None:
-    store = await open_store(path)
-    await store.commit(replace(change(), outcomes=(outcome("other", "cat"),)))
-    await store.commit(replace(change(revision=2), outcomes=(outcome("key"),)))
-    await store.close()
-    spoil(path, f"{statement} WHERE key = 'key'")
-    store = await open_store(path)
-    key = "other" if "another" in why else "key"
-    with pytest.raises(CubeletError, match=f"key '{key}' of sandbox box: .*{why}") as caught:
-        await store.outcome("box", key)
-    assert caught.value.fault.reason is Reason.STORE_FAILED
-    assert not caught.value.fault.retryable
-    assert await store.outcome("cat", "other") == outcome("other", "cat")
-    await store.close()
-
-
-async def test_a_snapshot_that_cannot_be_read_is_no_base_and_keeps_its_name(path: Path) -> None:
-    store = await open_store(path)
-    await store.commit(replace(change(), snapshots=(snapshot("bad"), snapshot("good"))))
-    await store.close()
-    spoil(path, "UPDATE snapshots SET body = 'rubbish' WHERE id = 'bad'")
-    store = await open_store(path)
-    loaded = await store.load()
-    with pytest.raises(CubeletError) as caught:
-        await store.commit(replace(change(revision=2), snapshots=(snapshot("bad"),)))
-    assert loaded.snapshots == (snapshot("good"),)
-    assert list(loaded.unreadable) == ["snapshot bad"]
-    assert "malformed" in loaded.unreadable["snapshot bad"]
-    assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
-    assert await store.load() == loaded
-    await store.close()
-
-
-async def test_memory_keeps_unreadable_names_as_the_disk_does() -> None:
-    store = MemoryStore(Loaded(unreadable={"box": "version 9", "snapshot bad": "malformed"}))
-    with pytest.raises(CubeletError) as caught:
-        await store.commit(replace(change(), snapshots=(snapshot("bad"),)))
-    assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
-    await store.commit(change())
-    assert await store.load() == Loaded(
-        records=(record(),), unreadable={"snapshot bad": "malformed"}
-    )
-
-
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "SLICE_LINES", 7)
-
-
-@pytest.mark.usefixtures("narrow")
-async def test_the_journal_reads_on_over_the_edges_of_its_slices(path: Path) -> None:
-    store = await SqliteStore.open(path, boot_id="b", now_ns=1, limits=Limits(entries=40))
-    names = ["box", "other", "other", "rare"]
-    for number in range(1, 61):
-        name = names[number % 3] if number != 25 else "rare"
-        await store.commit(change(name, revision=number))
-    everything = await store.journal("", limit=1000)
-    assert [line.revision for line in everything] == list(range(21, 61))
-    for name in {*names, "nobody"}:
-        mine = tuple(line for line in everything if line.sandbox_id == name)
-        for limit in (1, 2, 7, 14, 15, 1000):
-            assert await store.journal(name, limit=limit) == mine[-limit:]
-    for limit in (1, 7, 8, 39, 40, 41):
-        assert await store.journal("", limit=limit) == everything[-limit:]
-    await store.close()
-
-
-@pytest.mark.usefixtures("narrow")
-async def test_a_change_does_not_wait_for_the_whole_journal_to_be_read(path: Path) -> None:
-    store = await open_store(path)
-    for revision in range(1, 22):
-        await store.commit(change(revision=revision))
-    done: list[str] = []
-
-    async def read() -> None:
-        await store.journal("nobody", limit=1)
-        done.append("read")
-
-    async def write() -> None:
-        await store.commit(change())
-        done.append("written")
-
-    await asyncio.gather(read(), write())
-    assert done == ["written", "read"]
-    await store.close()
 
 
 async def limit_pages(store: SqliteStore, count: int) -> None:
