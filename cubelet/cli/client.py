@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import click
 from google.protobuf.descriptor import ServiceDescriptor
 
 from cubelet.api.v1 import node_pb2, sandboxes_pb2
-from cubelet.api.v1.sandboxes_pb2 import ListRequest, Sandbox, State
+from cubelet.api.v1.sandboxes_pb2 import (
+    ListRequest,
+    ListSnapshotsRequest,
+    Sandbox,
+    Snapshot,
+    State,
+)
 from cubelet.cli.failure import Exit, Failure
 from cubelet.cli.settings import Settings
 from cubelet.cli.wire import Wire
@@ -56,14 +62,37 @@ class Client:
         self, *, states: Sequence[State.ValueType] = (), labels: Mapping[str, str] | None = None
     ) -> Iterator[Sandbox]:
         """All sandboxes in these states (none: in any) with all these labels, page by page."""
-        token = ""
-        for _ in range(_PAGES_MAX):
-            page = self.sandboxes.List(ListRequest(states=states, labels=labels, page_token=token))
+        for page in _pages(
+            lambda token: self.sandboxes.List(
+                ListRequest(states=states, labels=labels, page_token=token)
+            )
+        ):
             yield from page.sandboxes
-            token = page.next_page_token
-            if not token:
-                return
-        raise Failure(f"the agent's list did not end after {_PAGES_MAX} pages", Exit.FAILED)
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """The catalog, oldest first, page by page."""
+        for page in _pages(
+            lambda token: self.sandboxes.ListSnapshots(ListSnapshotsRequest(page_token=token))
+        ):
+            yield from page.snapshots
+
+
+class _Page(Protocol):
+    next_page_token: str
+
+
+P = TypeVar("P", bound=_Page)
+
+
+def _pages(turn: Callable[[str], P]) -> Iterator[P]:
+    token = ""
+    for _ in range(_PAGES_MAX):
+        page = turn(token)
+        yield page
+        token = page.next_page_token
+        if not token:
+            return
+    raise Failure(f"the agent's list did not end after {_PAGES_MAX} pages", Exit.FAILED)
 
 
 @contextmanager

@@ -30,7 +30,8 @@ _EXITS: dict[int, Exit] = {
     code_pb2.UNAUTHENTICATED: Exit.PERMISSION,
 }
 
-_LOOK = "cubecli inspect"
+_LOOK = "cubecli explain"
+_CATALOG = "cubecli snapshot ls"
 #: The command that helps on, where there is one. The agent's message says the rest.
 _NEXT = {
     "SANDBOX_NOT_FOUND": "cubecli ps --all",
@@ -40,6 +41,11 @@ _NEXT = {
     "CREATE_IN_PROGRESS": _LOOK,
     "RUNTIME_DEADLINE": _LOOK,
     "RUNTIME_LOST": _LOOK,
+    "SNAPSHOT_IN_PROGRESS": _LOOK,
+    "STALE_BASE": _LOOK,
+    "NOT_DIVERGED": _LOOK,
+    "SNAPSHOT_EXISTS": _CATALOG,
+    "SNAPSHOT_NOT_FOUND": _CATALOG,
 }
 
 

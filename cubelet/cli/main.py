@@ -20,8 +20,13 @@ COMMANDS = {
     "run": "Make a sandbox, start it and print its id.",
     "ps": "List sandboxes.",
     "inspect": "Show all that is known of sandboxes.",
+    "explain": "Say why a sandbox is in its state, and what happens next.",
     "pause": "Freeze sandboxes.",
     "resume": "Let paused sandboxes run again.",
+    "snapshot": "Take snapshots of sandboxes, go back to them, list them.",
+    "journal": "Show what was written of a sandbox, or of all.",
+    "reconcile": "Ask a sandbox's shim now, and follow what it says.",
+    "repair": "Put a DIVERGED sandbox's processes in the state its shim says.",
     "rm": "End and remove sandboxes, in whatever state they are.",
     "version": "Show the versions of cubecli and of the agent.",
 }

@@ -7,10 +7,11 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cubelet.api.v1.sandboxes_pb2 import HttpHook, Sandbox, Spec, State
-from cubelet.cli.tables import age
+from cubelet.api.v1.sandboxes_pb2 import Binding, Bindings, HttpHook, Sandbox, Spec, State
+from cubelet.cli.documents import rendered
+from cubelet.cli.tables import age, table
 
-HEADER = ("ID", "STATE", "RUNTIME", "CREATED", "PAUSED-SINCE", "PID", "EXIT")
+HEADER = ("ID", "STATE", "RUNTIME", "CREATED", "PAUSED-SINCE", "PID", "EXIT", "CONDITIONS")
 _PREFIX = "STATE_"
 #: The states by the names that people use.
 STATES = {name.removeprefix(_PREFIX): number for name, number in State.items() if number}
@@ -24,8 +25,15 @@ def state_name(state: int) -> str:
     return _NAMES.get(state, str(state))
 
 
+def shown(sandbox: Sandbox, output: str, *, now_ns: int) -> str:
+    """One sandbox in the form that -o asks for; as a table, a line as `ps` has it."""
+    if output == "table":
+        return table(HEADER, [row(sandbox, now_ns=now_ns)])
+    return rendered(document(sandbox), output)
+
+
 def row(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
-    """The cells below HEADER."""
+    """The cells below HEADER, each a single word."""
     return (
         sandbox.id,
         state_name(sandbox.state),
@@ -34,6 +42,7 @@ def row(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
         _age(sandbox, "paused_at", now_ns=now_ns),
         str(sandbox.pid or ""),
         str(sandbox.exit_code) if sandbox.HasField("exit_code") else sandbox.exit_reason,
+        ",".join(condition.kind for condition in sandbox.conditions),
     )
 
 
@@ -52,8 +61,14 @@ def document(sandbox: Sandbox) -> dict[str, Any]:
         "finished_at": _stamp(sandbox, "finished_at"),
         "exit_code": sandbox.exit_code if sandbox.HasField("exit_code") else None,
         "exit_reason": sandbox.exit_reason,
+        "conditions": [
+            {"kind": it.kind, "since": stamp_text(it.since), "evidence": it.evidence}
+            for it in sandbox.conditions
+        ],
         "operation": _operation(sandbox),
         "last_observation": _observation(sandbox),
+        "bindings": _bindings(sandbox.bindings) if sandbox.HasField("bindings") else None,
+        "labels": dict(sandbox.labels),
         "spec": _spec(sandbox.spec),
     }
 
@@ -65,9 +80,13 @@ def _operation(sandbox: Sandbox) -> dict[str, Any] | None:
     return {
         "id": it.id,
         "kind": it.kind,
-        "started_at": _text(it.started_at),
+        "started_at": stamp_text(it.started_at),
         "in_flight": it.in_flight,
         "failure": it.failure,
+        "call": it.call,
+        "caller_answered": it.caller_answered,
+        "attempt": it.attempt,
+        "snapshot_id": it.snapshot_id,
     }
 
 
@@ -75,13 +94,30 @@ def _observation(sandbox: Sandbox) -> dict[str, Any] | None:
     if not sandbox.HasField("last_observation"):
         return None
     it = sandbox.last_observation
-    return {"evidence": it.evidence, "cause": it.cause, "at": _text(it.at)}
+    return {"evidence": it.evidence, "cause": it.cause, "at": stamp_text(it.at)}
+
+
+def _bindings(bindings: Bindings) -> dict[str, Any]:
+    return {
+        "runtime": _binding(bindings.runtime) if bindings.HasField("runtime") else None,
+        "restore": _binding(bindings.restore) if bindings.HasField("restore") else None,
+        "generation": bindings.generation,
+    }
+
+
+def _binding(binding: Binding) -> dict[str, Any]:
+    return {
+        "snapshot_id": binding.snapshot_id,
+        "attached_at": stamp_text(binding.attached_at),
+        "unproven": binding.unproven,
+    }
 
 
 def _spec(spec: Spec) -> dict[str, Any]:
     return {
         "runtime": spec.runtime,
         "template": spec.template,
+        "snapshot": spec.snapshot,
         "args": list(spec.args),
         "env": dict(spec.env),
         "cwd": spec.cwd,
@@ -106,10 +142,11 @@ def _hook(hook: HttpHook) -> dict[str, Any]:
 
 
 def _stamp(sandbox: Sandbox, field: Any) -> str | None:
-    return _text(getattr(sandbox, field)) if sandbox.HasField(field) else None
+    return stamp_text(getattr(sandbox, field)) if sandbox.HasField(field) else None
 
 
-def _text(stamp: Timestamp) -> str:
+def stamp_text(stamp: Timestamp) -> str:
+    """The stamp as RFC 3339 has it, in UTC."""
     return stamp.ToJsonString()
 
 

@@ -22,13 +22,17 @@ def _escape(character: str) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Header and rows in columns; an empty cell is a dash, so that every row has every column."""
-    cells = [list(header), *([escaped(cell) or "-" for cell in row] for row in rows)]
+    return "\n".join(columns([header, *([cell or "-" for cell in row] for row in rows)]))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of rows that all have the same number of cells, each column as wide as it needs."""
+    cells = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = (
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
-    )
-    return "\n".join(lines)
+    ]
 
 
 def age(seconds: float) -> str:

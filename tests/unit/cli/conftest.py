@@ -24,7 +24,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from grpc_status import rpc_status
 
 from cubelet.api.v1 import node_pb2, node_pb2_grpc, sandboxes_pb2, sandboxes_pb2_grpc
-from cubelet.api.v1.sandboxes_pb2 import Sandbox, State
+from cubelet.api.v1.sandboxes_pb2 import Sandbox, Snapshot, State
 from cubelet.cli.main import cli
 from cubelet.places import LOCAL_SUFFIX
 from shimclient.errors import StatusError
@@ -43,7 +43,10 @@ class Refusal:
 
 @dataclass
 class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer):
-    """Answers from `sandboxes`; fails for an id in `refusals`, never answers a `silent` one."""
+    """Answers from `sandboxes`; fails for an id in `refusals`, never answers a `silent` one.
+
+    What says why and what makes snapshots answers what is canned in `replies`, by the method.
+    """
 
     place: str
     sandboxes: dict[str, Sandbox] = field(default_factory=dict)
@@ -51,6 +54,8 @@ class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer
     silent: set[str] = field(default_factory=set)
     requests: list[Message] = field(default_factory=list)
     page_size: int = 500
+    replies: dict[str, Message] = field(default_factory=dict)
+    snapshots: list[Snapshot] = field(default_factory=list)
 
     def add(self, sandbox_id: str, state: State.ValueType = State.STATE_RUNNING) -> Sandbox:
         sandbox = Sandbox(id=sandbox_id, namespace="default", state=state)
@@ -87,6 +92,39 @@ class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._seen(request, request.id, context)
         return sandboxes_pb2.DeleteResponse()
+
+    def Explain(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return self.replies["Explain"]
+
+    def Journal(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return self.replies["Journal"]
+
+    def Reconcile(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return self.replies["Reconcile"]
+
+    def Repair(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return self.replies["Repair"]
+
+    def Commit(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return self.replies["Commit"]
+
+    def Rollback(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, request.id, context)
+        return self.replies["Rollback"]
+
+    def ListSnapshots(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, "snapshots", context)
+        start = int(request.page_token or 0)
+        end = start + self.page_size
+        token = str(end) if end < len(self.snapshots) else ""
+        return sandboxes_pb2.ListSnapshotsResponse(
+            snapshots=self.snapshots[start:end], next_page_token=token
+        )
 
     def Version(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._seen(request, "version", context)

@@ -80,6 +80,19 @@ def test_run_leaves_the_rest_to_the_agent(agent: FakeAgent) -> None:
         ("rm",),
         ("rm", "--all", "box"),
         ("fly",),
+        ("pause", "--expect-state", "asleep", "box"),
+        ("resume", "--expect-epoch", "0", "box"),
+        ("explain",),
+        ("explain", "a", "b"),
+        ("journal", "a", "b"),
+        ("journal", "--limit", "0"),
+        ("journal", "--limit", "1001"),
+        ("reconcile",),
+        ("repair",),
+        ("snapshot", "fly"),
+        ("snapshot", "commit", "box"),
+        ("snapshot", "rollback", "box"),
+        ("snapshot", "ls", "box"),
         ("--timeout", "0", "ps"),
     ],
 )
@@ -111,12 +124,14 @@ def test_ps_shows_one_line_each(agent: FakeAgent) -> None:
     paused = agent.add("long-name", State.STATE_PAUSED)
     paused.created_at.FromNanoseconds(now_ns - 3 * 86_400 * 10**9)
     paused.paused_at.FromNanoseconds(now_ns - 7300 * 10**9)
+    paused.conditions.add(kind="UNSEEN", evidence="no answer")
+    paused.conditions.add(kind="BINDINGS_INVALID")
     result = cubecli(agent.place, "ps")
     assert result.exit_code == 0
     assert [line.split() for line in result.stdout.splitlines()] == [
-        ["ID", "STATE", "RUNTIME", "CREATED", "PAUSED-SINCE", "PID", "EXIT"],
-        ["a", "RUNNING", "process", "2m", "-", "77", "-"],
-        ["long-name", "PAUSED", "-", "3d", "2h", "-", "-"],
+        ["ID", "STATE", "RUNTIME", "CREATED", "PAUSED-SINCE", "PID", "EXIT", "CONDITIONS"],
+        ["a", "RUNNING", "process", "2m", "-", "77", "-", "-"],
+        ["long-name", "PAUSED", "-", "3d", "2h", "-", "-", "UNSEEN,BINDINGS_INVALID"],
     ]
     column = result.stdout.splitlines()[0].index("STATE")
     assert all(line[column - 2 : column] == "  " for line in result.stdout.splitlines())
@@ -178,6 +193,16 @@ def fill(agent: FakeAgent) -> dict[str, object]:
     sandbox.operation.kind = "PAUSE"
     sandbox.operation.started_at.FromNanoseconds(1_700_000_000_123_456_789)
     sandbox.operation.failure = "lost"
+    sandbox.operation.call = "LOST"
+    sandbox.operation.caller_answered = True
+    sandbox.operation.attempt = 3
+    condition = sandbox.conditions.add(kind="OVERDUE", evidence="not settled")
+    condition.since.FromNanoseconds(1_700_000_000_123_456_789)
+    sandbox.bindings.runtime.snapshot_id = "snap"
+    sandbox.bindings.runtime.unproven = True
+    sandbox.bindings.runtime.attached_at.FromNanoseconds(1_700_000_000_123_456_789)
+    sandbox.bindings.generation = 2
+    sandbox.labels["a"] = "b"
     sandbox.last_observation.evidence = "shim says PAUSED"
     sandbox.last_observation.cause = "rpc"
     sandbox.last_observation.at.FromNanoseconds(1_700_000_000_123_456_789)
@@ -203,17 +228,29 @@ def fill(agent: FakeAgent) -> dict[str, object]:
         "finished_at": at,
         "exit_code": 0,
         "exit_reason": "ended",
+        "conditions": [{"kind": "OVERDUE", "since": at, "evidence": "not settled"}],
         "operation": {
             "id": "op",
             "kind": "PAUSE",
             "started_at": at,
             "in_flight": False,
             "failure": "lost",
+            "call": "LOST",
+            "caller_answered": True,
+            "attempt": 3,
+            "snapshot_id": "",
         },
         "last_observation": {"evidence": "shim says PAUSED", "cause": "rpc", "at": at},
+        "bindings": {
+            "runtime": {"snapshot_id": "snap", "attached_at": at, "unproven": True},
+            "restore": None,
+            "generation": 2,
+        },
+        "labels": {"a": "b"},
         "spec": {
             "runtime": "process",
             "template": "",
+            "snapshot": "",
             "args": ["yes", "", "\x9b\x00é😀", "- no: #"],
             "env": {"A": "null"},
             "cwd": "",
@@ -243,7 +280,7 @@ def test_inspect_says_null_where_nothing_is_known(agent: FakeAgent) -> None:
     absent = {key for key, value in document.items() if value is None}
     assert absent == {
         *("pid", "created_at", "started_at", "paused_at", "finished_at", "exit_code"),
-        *("operation", "last_observation"),
+        *("operation", "last_observation", "bindings"),
     }
     assert document["state"] == "99"
 
@@ -264,6 +301,26 @@ def test_commands_on_ids_print_each_that_is_done(
     result = cubecli(agent.place, command, "a", "b")
     assert (result.exit_code, result.stdout) == (0, "a\nb\n")
     assert agent.requests == [request_of(id="a"), request_of(id="b")]
+
+
+@pytest.mark.parametrize(
+    ("command", "request_of"), [("pause", PauseRequest), ("resume", ResumeRequest)]
+)
+def test_a_precondition_and_a_key_go_with_every_id(
+    agent: FakeAgent, command: str, request_of: type[PauseRequest]
+) -> None:
+    options = ("--expect-state", "running", "--expect-epoch", str(2**64 - 1), "--key", "k-1")
+    result = cubecli(agent.place, command, *options, "a", "b")
+    assert (result.exit_code, result.stdout) == (0, "a\nb\n")
+    assert agent.requests == [
+        request_of(
+            id=name,
+            expected_epoch=2**64 - 1,
+            expected_state=State.STATE_RUNNING,
+            idempotency_key="k-1",
+        )
+        for name in ("a", "b")
+    ]
 
 
 def test_rm_all_removes_what_has_ended_too(agent: FakeAgent) -> None:

@@ -29,12 +29,12 @@ Status = grpc.StatusCode
         (Status.NOT_FOUND, "TEMPLATE_NOT_FOUND", 3, ""),
         (Status.INVALID_ARGUMENT, "BAD_REQUEST", 2, ""),
         (Status.INVALID_ARGUMENT, "UNKNOWN_RUNTIME", 2, " (try: cubecli version)"),
-        (Status.DEADLINE_EXCEEDED, "RUNTIME_DEADLINE", 4, " (try: cubecli inspect)"),
-        (Status.UNAVAILABLE, "RUNTIME_LOST", 5, " (try: cubecli inspect)"),
+        (Status.DEADLINE_EXCEEDED, "RUNTIME_DEADLINE", 4, " (try: cubecli explain)"),
+        (Status.UNAVAILABLE, "RUNTIME_LOST", 5, " (try: cubecli explain)"),
         (Status.UNAVAILABLE, "STORE_FAILED", 5, ""),
         (Status.RESOURCE_EXHAUSTED, "TOO_BUSY", 5, ""),
         (Status.FAILED_PRECONDITION, "ALREADY_PAUSED", 6, ""),
-        (Status.ABORTED, "PAUSE_IN_PROGRESS", 6, " (try: cubecli inspect)"),
+        (Status.ABORTED, "PAUSE_IN_PROGRESS", 6, " (try: cubecli explain)"),
         (Status.ALREADY_EXISTS, "SANDBOX_EXISTS", 6, ""),
         (Status.PERMISSION_DENIED, "BAD_REQUEST", 7, ""),
         (Status.UNAUTHENTICATED, "", 7, ""),
@@ -141,7 +141,7 @@ def test_a_silent_agent_is_not_waited_for(agent: FakeAgent) -> None:
     result = cubecli(agent.place, "--timeout", "0.2", "pause", "box")
     assert result.exit_code == 4
     assert result.stderr == (
-        "cubecli: no answer within 0.2 s; the agent goes on with it (try: cubecli inspect)\n"
+        "cubecli: no answer within 0.2 s; the agent goes on with it (try: cubecli explain)\n"
     )
 
 
