@@ -15,8 +15,16 @@ from ``fake.json`` or ``fake.toml`` in the bundle, from the environment, from an
 config.json, and at run time through the service shimclient.fake.v1.Control (control.py).
 
 A test sees the truth behind the answers without the mutex: Stats is JSON in an Any of type
-``shimclient.fake.v1.Stats`` with ``status``, ``generation`` (+1 by each resume), ``ticks`` (1000 in
-each second in which the VM runs, so a freeze shows) and ``pid``; Control.Status says the same.
+``shimclient.fake.v1.Stats`` with ``status``, ``generation`` (+1 by each resume and rollback),
+``ticks`` (1000 in each second in which the VM runs, so a freeze shows) and ``pid``; Control.Status
+says the same, and a digest of the memory.
+
+The VM has a memory (memory.py) of which it writes a page every 100 ms, unless the script says
+otherwise. A resume restores it from an image that nobody else sees. Checkpoint writes an image into
+a folder, laid over the image in another folder if its options say so, which no VM checks to be the
+right one: see ``CheckpointOptions`` in fake.proto. Update with CubeSandbox's annotations for a
+rollback restores a VM from such a folder, and the annotation ``shimclient.fake/snapshot`` of
+config.json lets a task start from one (protocol.py has the names of all of it).
 
 May be imported by tests and by who offers the `fake` runtime. Imports shimclient only.
 """

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shimclient.api import fake_pb2, task_pb2
 from shimclient.errors import Code, StatusError
 from shimclient.fake.failpoints import FailpointError, format_duration, parse_failpoints
+from shimclient.fake.protocol import CONTROL_SERVICE
 from shimclient.fake.script import parse_times
 from shimclient.server import CallContext, Method
 from shimclient.skeleton.service import Services
 
 if TYPE_CHECKING:
     from shimclient.fake.service import FakeService
-
-CONTROL_SERVICE: Final = "shimclient.fake.v1.Control"
 
 
 class _Control:
@@ -47,6 +46,7 @@ class _Control:
             generation=task.vm.generation,
             ticks=task.vm.ticks,
             busy=task.vm.mutex.locked(),
+            digest=task.vm.memory.digest,
         )
 
     def _script(self) -> fake_pb2.ScriptReply:

@@ -62,7 +62,7 @@ EVENTS_POINT: Final = "events"
 #: Where a failpoint may stand: the Task methods, and what is sent to the events' sink.
 POINTS: Final = (
     *("create", "start", "state", "pause", "resume", "kill", "delete", "wait", "pids", "stats"),
-    *("connect", "shutdown", EVENTS_POINT),
+    *("connect", "checkpoint", "update", "shutdown", EVENTS_POINT),
 )
 
 

@@ -34,7 +34,7 @@ class Script:
     """How a fake shim behaves.
 
     In JSON: ``{"times": {"pause": "50ms"}, "failpoints": "pause=1*hang", "processes": false,
-    "silent_topics": ["/tasks/paused"]}``. All keys may be left out.
+    "silent_topics": ["/tasks/paused"], "write_every": "100ms"}``. All keys may be left out.
     """
 
     #: How long operations take, holding the VM; milliseconds by method in lower case.
@@ -44,6 +44,8 @@ class Script:
     processes: bool = True
     #: Topics that are never sent. CubeSandbox's shim, for one, sends no paused and resumed events.
     silent_topics: frozenset[str] = frozenset()
+    #: How often a running VM writes a page of its memory; 0 for never.
+    write_every_ms: int = 100
 
 
 def load_script(bundle: Path, environ: Mapping[str, str]) -> Script:
@@ -82,6 +84,18 @@ def parse_times(value: object) -> dict[str, int]:
     return times
 
 
+def annotation(bundle: Path, name: str) -> str:
+    """An annotation of the bundle's config.json; "" where there is none. Raises ScriptError."""
+    path = bundle / "config.json"
+    text = _read(path)
+    config = None if text is None else _parsed(json.loads, text, path)
+    annotations = config.get("annotations") if isinstance(config, dict) else None
+    value = annotations.get(name, "") if isinstance(annotations, dict) else ""
+    if not isinstance(value, str):
+        raise ScriptError(f"{path}: annotation {name}: expected a text")
+    return value
+
+
 def _sources(bundle: Path, environ: Mapping[str, str]) -> list[tuple[str, object]]:
     sources = []
     for name, parse in (("fake.json", json.loads), ("fake.toml", tomllib.loads)):
@@ -89,11 +103,8 @@ def _sources(bundle: Path, environ: Mapping[str, str]) -> list[tuple[str, object
             sources.append((str(bundle / name), _parsed(parse, text, bundle / name)))
     if text := environ.get(SCRIPT_VARIABLE):
         sources.append((SCRIPT_VARIABLE, _parsed(json.loads, text, SCRIPT_VARIABLE)))
-    if (text := _read(bundle / "config.json")) is not None:
-        config = _parsed(json.loads, text, bundle / "config.json")
-        annotations = config.get("annotations") if isinstance(config, dict) else None
-        if isinstance(annotations, dict) and (text := annotations.get(SCRIPT_ANNOTATION)):
-            sources.append((SCRIPT_ANNOTATION, _parsed(json.loads, text, SCRIPT_ANNOTATION)))
+    if text := annotation(bundle, SCRIPT_ANNOTATION):
+        sources.append((SCRIPT_ANNOTATION, _parsed(json.loads, text, SCRIPT_ANNOTATION)))
     return sources
 
 
@@ -132,4 +143,7 @@ _FIELDS: Final = {
     ),
     "processes": lambda script, value: replace(script, processes=_expect(bool, value)),
     "silent_topics": lambda script, value: replace(script, silent_topics=_topics(value)),
+    "write_every": lambda script, value: replace(
+        script, write_every_ms=parse_duration_ms(_expect(str, value))
+    ),
 }

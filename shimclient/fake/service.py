@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Final, TypeVar
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -19,7 +20,15 @@ from shimclient.fake.actions import Lie
 from shimclient.fake.control import control_services
 from shimclient.fake.gate import EventGate
 from shimclient.fake.operation import Operation
+from shimclient.fake.orders import (
+    checkpoint_order,
+    first_image,
+    image_in,
+    is_rollback,
+    rollback_folder,
+)
 from shimclient.fake.points import LivePoints
+from shimclient.fake.protocol import STATS_TYPE
 from shimclient.fake.script import Script, load_script
 from shimclient.fake.task import FakeTask, restore_tasks, saved_task
 from shimclient.fake.vm import signal_status
@@ -30,7 +39,6 @@ from shimclient.task import Status
 
 T = TypeVar("T")
 
-STATS_TYPE: Final = "shimclient.fake.v1.Stats"
 _CRASH_EXIT_STATUS: Final = 70
 _KILLED: Final = signal_status(9)
 
@@ -60,7 +68,9 @@ class FakeService(TaskService):
 
     async def begin(self) -> None:
         """Go on with the tasks that an earlier process of this shim has written down."""
-        self.tasks = restore_tasks(self.context.state.load(), self._ended)
+        self.tasks = restore_tasks(
+            self.context.state.load(), self._ended, write_every_ms=self.script.write_every_ms
+        )
         for task in self.tasks.values():
             if task.body is None:
                 self._ended(task, 255)
@@ -89,12 +99,13 @@ class FakeService(TaskService):
     async def create(
         self, request: task_pb2.CreateRequest, call: CallContext
     ) -> task_pb2.CreateResponse:
-        """A VM, not started; an id that is taken is refused."""
+        """A VM, not started, empty or from a snapshot; an id that is taken is refused."""
 
         def effect() -> task_pb2.CreateResponse:
             if request.id in self.tasks:
                 raise StatusError(Code.ALREADY_EXISTS, f"task {request.id} exists")
-            task = FakeTask(request)
+            image = first_image(Path(request.bundle))
+            task = FakeTask(request, write_every_ms=self.script.write_every_ms, image=image)
             task.give_body(self.context.reaper if self.script.processes else None, self._ended)
             self.tasks[request.id] = task
             self._happened(
@@ -220,6 +231,38 @@ class FakeService(TaskService):
         reply = task_pb2.ConnectResponse(shim_pid=os.getpid(), task_pid=task.pid, version="fake")
         return await self._run(call, contextlib.nullcontext(), lambda: reply)
 
+    async def checkpoint(
+        self, request: task_pb2.CheckpointRequest, call: CallContext
+    ) -> task_pb2.Empty:
+        """Write an image of a running VM's memory into a folder; it runs on."""
+        task = self.task(request.id)
+        order = checkpoint_order(request)
+
+        def effect() -> task_pb2.Empty:
+            order.carry_out(task.vm)
+            event = events_pb2.TaskCheckpointed(
+                container_id=request.id, checkpoint=str(order.folder)
+            )
+            self._happened(event)
+            return task_pb2.Empty()
+
+        return await self._run(call, task.vm.mutex, effect, check=lambda: order.check(task.vm))
+
+    async def update(self, request: task_pb2.UpdateRequest, call: CallContext) -> task_pb2.Empty:
+        """Put a running VM's memory back to a snapshot; no other update is served."""
+        if not is_rollback(request):
+            return await super().update(request, call)
+        task = self.task(request.id)
+        folder = rollback_folder(request)
+
+        def effect() -> task_pb2.Empty:
+            task.vm.rollback(image_in(folder))
+            self._save()
+            return task_pb2.Empty()
+
+        check = task.vm.allows("roll back", Status.RUNNING)
+        return await self._run(call, task.vm.mutex, effect, check=check)
+
     async def shutdown(
         self, request: task_pb2.ShutdownRequest, call: CallContext
     ) -> task_pb2.Empty:
@@ -258,6 +301,10 @@ class FakeService(TaskService):
 
     def _happened(self, event: Message) -> None:
         """Write the tasks down, and then tell the world."""
-        self.context.state.save({"tasks": [saved_task(task) for task in self.tasks.values()]})
+        self._save()
         if topic_of(event) not in self.script.silent_topics:
             self.gate.publish(event)
+
+    def _save(self) -> None:
+        """Write the tasks down."""
+        self.context.state.save({"tasks": [saved_task(task) for task in self.tasks.values()]})

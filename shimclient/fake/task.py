@@ -8,6 +8,7 @@ from typing import Any
 
 from shimclient.api import task_pb2
 from shimclient.fake.bodies import Body, ChildBody, adopt, pretend
+from shimclient.fake.memory import Image, Memory
 from shimclient.fake.vm import Vm
 from shimclient.skeleton.reaper import Reaper
 from shimclient.stamps import set_stamp
@@ -19,10 +20,17 @@ _STDIO = ("bundle", "terminal", "stdin", "stdout", "stderr")
 class FakeTask:
     """What a shim knows of one task. `stopped` is set when it has exited."""
 
-    def __init__(self, request: task_pb2.CreateRequest) -> None:
+    def __init__(
+        self,
+        request: task_pb2.CreateRequest,
+        *,
+        write_every_ms: int,
+        image: Image | None = None,
+    ) -> None:
         """Take the request; the body comes after, as its end must find the task."""
         self.request = request
-        self.vm = Vm(request.id, clock=asyncio.get_running_loop().time)
+        clock = asyncio.get_running_loop().time
+        self.vm = Vm(request.id, clock=clock, write_every_ms=write_every_ms, image=image)
         self.body: Body | None = None
         self.pid = 0
         self.stopped = asyncio.Event()
@@ -75,6 +83,7 @@ def saved_task(task: FakeTask) -> dict[str, Any]:
     ended = task.vm.exited
     return {
         **task.truth(),
+        "memory": task.vm.memory.saved(),
         "id": task.vm.id,
         "started_ticks": task.body.started_ticks if task.body else 0,
         "exit": [ended.pid, ended.exit_status, ended.exited_at_ns] if ended else None,
@@ -83,18 +92,25 @@ def saved_task(task: FakeTask) -> dict[str, Any]:
 
 
 def restore_tasks(
-    state: dict[str, Any] | None, ended: Callable[[FakeTask, int], None]
+    state: dict[str, Any] | None,
+    ended: Callable[[FakeTask, int], None],
+    *,
+    write_every_ms: int,
 ) -> dict[str, FakeTask]:
     """The tasks of a state file; one whose process is gone has no body."""
-    return {saved["id"]: _restored(saved, ended) for saved in (state or {}).get("tasks", [])}
+    tasks = (state or {}).get("tasks", [])
+    return {saved["id"]: _restored(saved, ended, write_every_ms) for saved in tasks}
 
 
-def _restored(saved: dict[str, Any], ended: Callable[[FakeTask, int], None]) -> FakeTask:
+def _restored(
+    saved: dict[str, Any], ended: Callable[[FakeTask, int], None], write_every_ms: int
+) -> FakeTask:
     request = task_pb2.CreateRequest(id=saved["id"], **{name: saved[name] for name in _STDIO})
-    task = FakeTask(request)
+    task = FakeTask(request, write_every_ms=write_every_ms)
     task.pid = saved["pid"]
     status = Status[saved["status"]]
-    task.vm.take_up(status=status, generation=saved["generation"], ticks=saved["ticks"])
+    memory = Memory.from_saved(saved["memory"])
+    task.vm.take_up(status=status, ticks=saved["ticks"], memory=memory)
     if saved["exit"] is not None:
         task.vm.exited = Exit(*saved["exit"])
         task.stopped.set()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import zlib
 from collections.abc import Callable
 from typing import Final
 
 from shimclient.errors import Code, NotFound, StatusError
+from shimclient.fake.memory import Image, Memory
 from shimclient.task import Exit, Status
 
 TICKS_PER_S: Final = 1000
@@ -24,13 +26,22 @@ _DEADLY: Final = frozenset(
 
 
 class Vm:
-    """One task's VM. The clock (seconds, monotonic) drives what runs inside."""
+    """One task's VM. The clock (seconds, monotonic) drives what runs inside.
 
-    def __init__(self, task_id: str, *, clock: Callable[[], float]) -> None:
+    While it runs it writes a page of its memory in each `write_every_ms`, 0 for never; with an
+    image it starts from that, and not empty.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        *,
+        clock: Callable[[], float],
+        write_every_ms: int = 0,
+        image: Image | None = None,
+    ) -> None:
         self.id = task_id
         self.status = Status.CREATED
-        #: How often it was resumed: which of the restored memories this is.
-        self.generation = 0
         self.exited: Exit | None = None
         #: Held by each operation; State waits for it.
         self.mutex = asyncio.Lock()
@@ -38,6 +49,24 @@ class Vm:
         self._ran_s = 0.0
         self._running_since_s: float | None = None
         self._pending_signal = 0
+        self._write_every_ticks = write_every_ms * TICKS_PER_S // 1000
+        self._writes = 0
+        seed = zlib.crc32(task_id.encode())
+        self._memory = Memory.created_from(image, seed=seed) if image else Memory(seed=seed)
+
+    @property
+    def generation(self) -> int:
+        """How often its memory was restored, by a resume or a rollback."""
+        return self._memory.generation
+
+    @property
+    def memory(self) -> Memory:
+        """Its memory, with everything in it that was written up to now."""
+        if self._write_every_ticks:
+            writes = self.ticks // self._write_every_ticks
+            self._memory.scribble(self._writes, writes)
+            self._writes = writes
+        return self._memory
 
     @property
     def ticks(self) -> int:
@@ -68,12 +97,20 @@ class Vm:
         self.status = Status.PAUSED
 
     def resume(self) -> int:
-        """PAUSED to RUNNING, as the next generation; the signal that waited meanwhile, or 0."""
+        """PAUSED to RUNNING, restored from the pause's private image; the signal that waited, or 0.
+
+        No catalog knows that image, so to whoever keeps snapshots this is an opaque restore.
+        """
         self.check("resume", Status.PAUSED)
-        self.generation += 1
+        self.memory.restore(self.memory.private_image())
         self._run()
         waiting, self._pending_signal = self._pending_signal, 0
         return waiting
+
+    def rollback(self, image: Image) -> None:
+        """Go on from a snapshot, RUNNING as before; the ticks are the clock's and go on."""
+        self.check("roll back", Status.RUNNING)
+        self.memory.rollback(image)
 
     def deadly(self, number: int) -> bool:
         """Whether the signal ends the VM now; raises NotFound where it has ended."""
@@ -94,10 +131,11 @@ class Vm:
             self.exited = Exit(pid, exit_status, at_ns)
         return self.exited
 
-    def take_up(self, *, status: Status, generation: int, ticks: int) -> None:
+    def take_up(self, *, status: Status, ticks: int, memory: Memory) -> None:
         """Go on from what an earlier shim process has written down."""
-        self.generation = generation
+        self._memory = memory
         self._ran_s = ticks / TICKS_PER_S
+        self._writes = ticks // self._write_every_ticks if self._write_every_ticks else 0
         if status is Status.RUNNING:
             self._run()
         self.status = status

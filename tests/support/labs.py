@@ -20,7 +20,7 @@ from shimclient.bootstrap import ShimAddress, delete_shim, start_shim
 from shimclient.client import Client
 from shimclient.errors import NotFound
 from shimclient.events import EventsServer, TaskEvent
-from shimclient.fake.control import CONTROL_SERVICE
+from shimclient.fake.protocol import CONTROL_SERVICE
 from shimclient.logpipe import LogPipe
 from shimclient.task import CreateRequest, Exit, Task, runc_options
 from tests.support.oci import TICKER, write_bundle

@@ -10,7 +10,7 @@ import pytest
 
 from shimclient.api import fake_pb2, task_pb2
 from shimclient.errors import LocalDeadline, NotFound, Refused, StatusError
-from shimclient.fake.control import CONTROL_SERVICE
+from shimclient.fake.protocol import CONTROL_SERVICE
 from shimclient.task import CreateRequest, Status
 from tests.support.fakes import InLoopShim, in_loop_shim
 from tests.support.virtual_time import in_virtual_time
