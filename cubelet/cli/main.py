@@ -37,7 +37,7 @@ Exit codes:
   0    done
   1    failed
   2    the command line, or a value in it, is wrong
-  3    no such sandbox, template or runtime
+  3    no such sandbox, snapshot, template or runtime
   4    no answer in time; the operation may still go on
   5    the agent cannot be reached, or is too busy
   6    not in this state, or something else came first

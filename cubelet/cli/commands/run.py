@@ -15,6 +15,7 @@ _PAIR = KeyValue()
 @click.option("--id", "sandbox_id", default="", help="Its id; default: a new one.")
 @click.option("--runtime", default="", help="What runs it; default: the agent's choice.")
 @click.option("--template", default="", help="Its root: a name the agent has, or a path.")
+@click.option("--snapshot", default="", help="The snapshot to start from.")
 @click.option("--env", multiple=True, type=_PAIR, help="A variable of its environment.")
 @click.option("--cwd", default="", help="Where it starts.")
 @click.option("--cpus", type=Cpus(), default=None, help="At most so many cores.")
@@ -27,6 +28,7 @@ def command(  # noqa: PLR0913  # One parameter per option; click gives them by n
     sandbox_id: str,
     runtime: str,
     template: str,
+    snapshot: str,
     env: tuple[tuple[str, str], ...],
     cwd: str,
     cpus: int | None,
@@ -44,6 +46,7 @@ def command(  # noqa: PLR0913  # One parameter per option; click gives them by n
     spec = Spec(
         runtime=runtime,
         template=template,
+        snapshot=snapshot,
         args=args,
         env=dict(env),
         cwd=cwd,

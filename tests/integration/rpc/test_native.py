@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ import grpc.aio
 import pytest
 import structlog
 from google.protobuf import duration_pb2
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
+from cubelet.core.bindings import INVALID_BASE
 from cubelet.core.faults import Code, Fault, Reason, error
 from cubelet.core.model import Handle, LastSeen, Now, OpKind, State
 from cubelet.core.spec import Spec
@@ -134,30 +137,70 @@ async def test_list_by_state_label_and_page(stub: SandboxesAsyncStub, agent: Fak
     assert second.next_page_token == ""
 
 
+WRONG: Sequence[tuple[Message, str]] = (
+    (pb.ListRequest(states=[pb.STATE_UNSPECIFIED]), "states is 0"),
+    (pb.ListRequest(states=[pb.State.ValueType(99)]), "states is 99"),
+    (pb.ListRequest(page_token="x"), "page_token is 'x'"),  # noqa: S106 - no password.
+    (pb.ListRequest(page_size=-1), "page_size is -1"),
+    (pb.ListRequest(labels={"": "x"}), "labels name is ''"),
+    (pb.GetRequest(id=""), "id '' is not an id"),
+    (pb.PauseRequest(id="../x"), "id '../x' is not an id"),
+    (pb.ResumeRequest(id="a b"), "id 'a b' is not an id"),
+    (pb.DeleteRequest(id="x" * 77), "is not an id"),
+    (pb.CreateRequest(id="a/b", spec=pb.Spec(args=["x"])), "id 'a/b' is not an id"),
+    (pb.CreateRequest(namespace="/", spec=pb.Spec(args=["x"])), "namespace '/' is not an id"),
+    (pb.PauseRequest(id="s1", expected_state=pb.State.ValueType(9)), "expected_state is 9"),
+    (pb.ResumeRequest(id="s1", expected_state=pb.State.ValueType(9)), "expected_state is 9"),
+    (pb.PauseRequest(id="s1", idempotency_key="a b"), "idempotency_key is 'a b'"),
+    (pb.ResumeRequest(id="s1", idempotency_key="a b"), "idempotency_key is 'a b'"),
+    (pb.DeleteRequest(id="s1", idempotency_key="a b"), "idempotency_key is 'a b'"),
+    (
+        pb.CreateRequest(spec=pb.Spec(args=["x"]), idempotency_key="a b"),
+        "idempotency_key is 'a b'",
+    ),
+    (
+        pb.CommitRequest(id="s1", snapshot_id="s", idempotency_key="a b"),
+        "idempotency_key is 'a b'",
+    ),
+    (
+        pb.RollbackRequest(id="s1", snapshot_id="s", idempotency_key="a b"),
+        "idempotency_key is 'a b'",
+    ),
+    (pb.CommitRequest(id="s1"), "snapshot_id '' is not an id"),
+    (pb.CommitRequest(id="s1", snapshot_id="../x"), "snapshot_id '../x' is not an id"),
+    (pb.CommitRequest(snapshot_id="x"), "id '' is not an id"),
+    (pb.CommitRequest(id="s1", snapshot_id=INVALID_BASE), "it means that there is no base"),
+    (pb.RollbackRequest(id="s1", snapshot_id=INVALID_BASE), "it means that there is no base"),
+    (pb.ListSnapshotsRequest(page_size=-1), "page_size is -1"),
+    (pb.ExplainRequest(), "id '' is not an id"),
+    (pb.JournalRequest(id="../x"), "id '../x' is not an id"),
+    (pb.JournalRequest(limit=-1), "limit is -1: use 1 to 1000"),
+    (pb.JournalRequest(limit=1001), "limit is 1001: use 1 to 1000"),
+    (pb.ReconcileRequest(), "id '' is not an id"),
+    (pb.RepairRequest(), "id '' is not an id"),
+    (
+        pb.CreateRequest(spec=pb.Spec(args=["x"], snapshot=INVALID_BASE)),
+        "snapshot is 'invalid-runtime-restore-base'",
+    ),
+    (
+        pb.CreateRequest(spec=pb.Spec(args=["x"], labels={"cube.master.runtime.snapshot.id": "x"})),
+        "label name is 'cube.master.runtime.snapshot.id'",
+    ),
+    (pb.CreateRequest(), r"args is []: name the program to run"),
+    (
+        pb.CreateRequest(spec=pb.Spec(args=["x"], annotations={"cubelet.compat/a": ""})),
+        "is reserved",
+    ),
+)
+
+
 @pytest.mark.parametrize(
     ("request_message", "text"),
-    [
-        (pb.ListRequest(states=[pb.STATE_UNSPECIFIED]), "states is 0"),
-        (pb.ListRequest(states=[pb.State.ValueType(99)]), "states is 99"),
-        (pb.ListRequest(page_token="x"), "page_token is 'x'"),  # noqa: S106 - no password.
-        (pb.ListRequest(page_size=-1), "page_size is -1"),
-        (pb.ListRequest(labels={"": "x"}), "labels name is ''"),
-        (pb.GetRequest(id=""), "id '' is not an id"),
-        (pb.PauseRequest(id="../x"), "id '../x' is not an id"),
-        (pb.ResumeRequest(id="a b"), "id 'a b' is not an id"),
-        (pb.DeleteRequest(id="x" * 77), "is not an id"),
-        (pb.CreateRequest(id="a/b", spec=pb.Spec(args=["x"])), "id 'a/b' is not an id"),
-        (pb.CreateRequest(namespace="/", spec=pb.Spec(args=["x"])), "namespace '/' is not an id"),
-        (pb.CreateRequest(), r"args is []: name the program to run"),
-        (
-            pb.CreateRequest(spec=pb.Spec(args=["x"], annotations={"cubelet.compat/a": ""})),
-            "is reserved",
-        ),
-    ],
-    ids=str,
+    WRONG,
+    ids=[f"{type(request).__name__}: {text}" for request, text in WRONG],
 )
 async def test_what_is_wrong_is_named(
-    channel: grpc.aio.Channel, agent: FakeAgent, request_message: pb.GetRequest, text: str
+    channel: grpc.aio.Channel, agent: FakeAgent, request_message: Message, text: str
 ) -> None:
     name = type(request_message).__name__.removesuffix("Request")
     call = getattr(SandboxesStub(channel), name)

@@ -29,6 +29,7 @@ def test_run_asks_for_what_was_said(agent: FakeAgent) -> None:
     result = cubecli(
         agent.place,
         *("run", "--id", "box", "--runtime", "process", "--template", "t"),
+        *("--snapshot", "snap"),
         *("--env", "A=1", "--env", "B=x=y", "--env", "C=", "--cwd", "/w"),
         *("--cpus", "0.5", "--memory", "256Mi"),
         *("--label", "a=b", "--annotation", "c=d"),
@@ -38,6 +39,7 @@ def test_run_asks_for_what_was_said(agent: FakeAgent) -> None:
     spec = Spec(
         runtime="process",
         template="t",
+        snapshot="snap",
         args=["sh", "-c", "echo --id"],
         env={"A": "1", "B": "x=y", "C": ""},
         cwd="/w",

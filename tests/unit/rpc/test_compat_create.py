@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cubelet.core.bindings import INVALID_BASE
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.model import State
 from cubelet.core.spec import HttpHook, Resources
@@ -15,7 +16,7 @@ from cubelet.rpc.compat.manager import CubeboxMgr
 from cubelet.rpc.native.specs import visible
 from cubelet.services.cubebox.v1 import cubebox_pb2 as pb
 from cubelet.services.images.v1 import images_pb2
-from tests.unit.rpc.fakes import CountingIds, FakeAgent
+from tests.unit.rpc.fakes import CountingIds, FakeAgent, make_snapshot
 
 Spoil = Callable[[pb.RunCubeSandboxRequest], object]
 
@@ -121,6 +122,18 @@ def test_an_empty_message_asks_for_nothing() -> None:
         (lambda r: setattr(r.containers[0], "working_dir", "work"), "cwd is 'work'"),
         (lambda r: setattr(r.containers[0].envs[0], "key", "A=B"), "env name is 'A=B'"),
         (lambda r: r.annotations.update({"cubelet.compat/image": "x"}), "is reserved"),
+        (
+            lambda r: r.labels.update({"cube.master.runtime.snapshot.id": "x"}),
+            "label name is 'cube.master.runtime.snapshot.id': only the agent writes it",
+        ),
+        (
+            lambda r: r.annotations.update({"cube.master.runtime.snapshot.id": INVALID_BASE}),
+            "annotation cube.master.runtime.snapshot.id is 'invalid-runtime-restore-base'",
+        ),
+        (
+            lambda r: r.annotations.update({"cube.master.appsnapshot.template.id": INVALID_BASE}),
+            "annotation cube.master.appsnapshot.template.id is 'invalid-",
+        ),
         (lambda r: r.volumes.add(name="v"), "volumes asks for: leave it out"),
         (lambda r: setattr(r.containers[0].security_context, "privileged", True), "security_cont"),
         (lambda r: r.cube_network_config.deny_out.append("*"), "cube_network_config asks for"),
@@ -152,6 +165,66 @@ async def test_create_and_what_list_gives_back(manager: CubeboxMgr, agent: FakeA
     assert container.resources == pb.Resource(cpu="500m", mem="64Mi")
 
 
+@pytest.mark.parametrize(
+    ("named", "template", "snapshot"),
+    [
+        ("", "", ""),
+        ("snap", "", "snap"),
+        ("other", "snap", "other"),
+        ("", "snap", "snap"),
+        # What is no snapshot is a template that the master built elsewhere.
+        ("", "unknown", ""),
+    ],
+)
+async def test_what_a_sandbox_starts_from(
+    manager: CubeboxMgr, agent: FakeAgent, named: str, template: str, snapshot: str
+) -> None:
+    agent.catalog.append(make_snapshot("snap"))
+    asked = request()
+    asked.annotations["cube.master.runtime.snapshot.id"] = named
+    asked.annotations["cube.master.appsnapshot.template.id"] = template
+    reply = await manager.Create(asked, None)
+    assert agent.records[reply.sandboxID].spec.snapshot == snapshot
+
+
+async def test_a_snapshot_with_a_path_in_its_name(manager: CubeboxMgr, agent: FakeAgent) -> None:
+    asked = request()
+    asked.annotations["cube.master.runtime.snapshot.id"] = "../snap"
+    reply = await manager.Create(asked, None)
+    assert (reply.ret.ret_code, agent.calls) == (130483, [])
+    assert reply.ret.ret_msg.startswith("snapshot '../snap' is not an id")
+
+
+async def test_every_change_has_its_request_id_as_key(
+    manager: CubeboxMgr, agent: FakeAgent
+) -> None:
+    made = (await manager.Create(request(), None)).sandboxID
+    for action in ("pause", "resume"):
+        asked = pb.UpdateCubeSandboxRequest(requestID="r-1", sandboxID=made)
+        asked.annotations["cube.master.update_action"] = action
+        await manager.Update(asked, None)
+    commit = pb.CommitSandboxRequest(requestID="r-1", sandboxID=made, templateID="t")
+    await manager.CommitSandbox(commit, None)
+    rollback = pb.RollbackSandboxRequest(requestID="r-1", sandboxID=made, snapshotID="t", new_gen=1)
+    await manager.RollbackSandbox(rollback, None)
+    destroy = pb.DestroyCubeSandboxRequest(requestID="r-1", sandboxID=made)
+    await manager.Destroy(destroy, None)
+    keys = [key.value if key else "" for key in agent.keys]
+    assert keys == [
+        "Create:r-1",
+        *["Update:r-1"] * 2,
+        *("CommitSandbox:r-1", "RollbackSandbox:r-1", "Destroy:r-1"),
+    ]
+    assert len({key.digest for key in agent.keys if key}) == 6
+
+
+async def test_without_a_request_id_there_is_no_key(manager: CubeboxMgr, agent: FakeAgent) -> None:
+    asked = request()
+    asked.requestID = ""
+    await manager.Create(asked, None)
+    assert agent.keys == [None]
+
+
 async def test_the_agent_makes_the_id(manager: CubeboxMgr, agent: FakeAgent) -> None:
     reply = await manager.Create(request(), None)
     assert agent.calls == [("create", "")]
@@ -176,6 +249,9 @@ async def test_one_id_grammar(
         (Reason.RUNTIME_REFUSED, 130507),
         (Reason.TEMPLATE_NOT_FOUND, 130456),
         (Reason.SANDBOX_EXISTS, 130409),
+        (Reason.SNAPSHOT_NOT_FOUND, 130498),
+        (Reason.SNAPSHOTS_UNSUPPORTED, 130568),
+        (Reason.KEY_REUSED, 130483),
     ],
 )
 async def test_a_failed_create(

@@ -6,6 +6,13 @@ from typing import Any
 
 import pytest
 
+from cubelet.core.bindings import (
+    INVALID_BASE,
+    LABEL_KEYS,
+    RESTORE_ID_KEY,
+    RUNTIME_ID_KEY,
+    TEMPLATE_ID_KEY,
+)
 from cubelet.core.faults import Code, CubeletError
 from cubelet.core.spec import HttpHook, Resources, Spec
 from cubelet.rpc.validate import ARGS, HOOKS_MAX, LABELS, check_spec
@@ -33,6 +40,8 @@ def hook(**change: Any) -> Spec:
         spec(runtime="", template="images/busybox:1.36", cwd="/"),
         spec(env={"A": "", "b.c-D_1": "x y\nz"}),
         spec(labels={"k" * 256: "v" * 4096}),
+        spec(snapshot="snap-1.2", annotations=dict.fromkeys(LABEL_KEYS, "snap")),
+        spec(labels={"mine": INVALID_BASE}),
         spec(labels={str(n): "" for n in range(64)}),
         spec(args=("sh", "", "zeile\n" * 10)),
         hook(host="::1"),
@@ -46,6 +55,16 @@ def test_what_is_sound_passes_unchanged(sound: Spec) -> None:
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
+        (spec(snapshot="a/b"), "snapshot 'a/b' is not an id"),
+        (spec(snapshot=INVALID_BASE), "snapshot is 'invalid-runtime-restore-base': it means"),
+        *(
+            (spec(labels={name: "x"}), f"label name is '{name}': only the agent writes it")
+            for name in sorted(LABEL_KEYS)
+        ),
+        *(
+            (spec(annotations={name: INVALID_BASE}), f"annotation {name} is 'invalid-runtime")
+            for name in (RUNTIME_ID_KEY, RESTORE_ID_KEY, TEMPLATE_ID_KEY)
+        ),
         (spec(runtime="a/b"), "runtime 'a/b' is not an id"),
         (spec(template="../../etc"), 'template is .*without ".."'),
         (spec(template="a\nb"), r"template is 'a\\nb'"),
