@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +24,8 @@ import structlog
 from cubelet import __version__
 from cubelet.config import Config, ConfigError, load
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.engine.clock import RandomIds, SystemClock
+from cubelet.core.inputs import Cause
+from cubelet.engine.clock import RandomChance, RandomIds, SystemClock
 from cubelet.engine.engine import Engine
 from cubelet.lock import StateLock, prepare_state_dir
 from cubelet.obs import log
@@ -190,12 +192,13 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
         hooks=hooks,
         clock=clock,
         ids=ids,
+        chance=RandomChance(),
         policy=config.policy,
     )
     parts.push_async_callback(engine.close)
     await engine.start()
     events = EventPump(
-        _runtime_config(config).events_socket, lambda sandbox_id, _: engine.hint(sandbox_id)
+        _runtime_config(config).events_socket, partial(_hint, engine)
     )
     parts.push_async_callback(events.close)
     await events.start()
@@ -216,6 +219,11 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     parts.push_async_callback(server.stop, 0)
     await server.start()
     return engine, server
+
+
+def _hint(engine: Engine, sandbox_id: str, topic: str) -> None:
+    ended = topic in {"/tasks/exit", "/tasks/oom"}
+    engine.hint(sandbox_id, Cause.EXIT if ended else Cause.EVENT)
 
 
 async def _stop(

@@ -11,8 +11,8 @@ import enum
 from dataclasses import dataclass
 from typing import assert_never
 
-from cubelet.core.evidence import Alive, Ended, Evidence, Gone, NoAnswer, Status
-from cubelet.core.model import Call, Now, Operation
+from cubelet.core.evidence import Alive, Contradicted, Ended, Evidence, Gone, NoAnswer, Status
+from cubelet.core.model import Call, Now, Operation, OpKind
 from cubelet.core.policy import Policy
 
 
@@ -33,8 +33,31 @@ class Judgement:
     contradicted_mono_s: float | None = None
 
 
+def past_stuck(op: Operation, now: Now, policy: Policy) -> bool:
+    """Whether it has been open for longer than any honest call takes: twice its call's limit."""
+    snapshot = op.kind in {OpKind.COMMIT, OpKind.ROLLBACK}
+    limit_s = 2 * policy.snapshot_deadline_s if snapshot else policy.stuck_s
+    return now.mono_s - op.started_at.mono_s >= limit_s
+
+
+def converge(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Judgement:
+    """The rule of the operation's direction."""
+    match op.kind:
+        case OpKind.PAUSE:
+            return converge_pause(op, evidence, now, policy)
+        case OpKind.RESUME | OpKind.CREATE:
+            return converge_resume(op, evidence, now, policy)
+        case OpKind.COMMIT | OpKind.ROLLBACK:
+            return converge_snapshot(op, evidence, now, policy)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
 _PAUSE_BACK = frozenset({Status.RUNNING, Status.CREATED})
 _RESUME_BACK = frozenset({Status.PAUSED})
+#: No status says whether a snapshot was taken or restored, so each only says that it is not known
+#: to be; and the bindings hold nothing valid until it is.
+_SNAPSHOT_BACK = frozenset({Status.RUNNING, Status.CREATED, Status.PAUSED})
 
 
 def converge_pause(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Judgement:
@@ -47,13 +70,18 @@ def converge_resume(op: Operation, evidence: Evidence, now: Now, policy: Policy)
     return _converge(op, evidence, now, policy, target=Status.RUNNING, back=_RESUME_BACK)
 
 
+def converge_snapshot(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Judgement:
+    """Any living status: it is over, by the rule. Success is only what the call itself told."""
+    return _converge(op, evidence, now, policy, target=None, back=_SNAPSHOT_BACK)
+
+
 def _converge(
     op: Operation,
     evidence: Evidence,
     now: Now,
     policy: Policy,
     *,
-    target: Status,
+    target: Status | None,
     back: frozenset[Status],
 ) -> Judgement:
     match evidence:
@@ -63,7 +91,7 @@ def _converge(
             return Judgement(Verdict.REACHED)
         case Alive(status=status) if status in back:
             return _contradicted(op, now, policy)
-        case Alive() | NoAnswer():
+        case Alive() | Contradicted() | NoAnswer():
             return Judgement(Verdict.OPEN, op.contradicted_mono_s)
         case _ as unreachable:
             assert_never(unreachable)
@@ -81,8 +109,7 @@ def _contradicted(op: Operation, now: Now, policy: Policy) -> Judgement:
     first_s = op.contradicted_mono_s
     if first_s is None:
         return Judgement(Verdict.OPEN, now.mono_s)
-    stuck = now.mono_s - op.started_at.mono_s >= policy.stuck_s
     apart = now.mono_s - first_s >= policy.settle_s
-    if stuck or (apart and op.call is Call.LOST):
+    if past_stuck(op, now, policy) or (apart and op.call is Call.LOST):
         return Judgement(Verdict.NOT_REACHED)
     return Judgement(Verdict.OPEN, first_s)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cubelet.core.bindings import Snapshot
 from cubelet.core.effects import Decision, Effect, Entry
 from cubelet.core.inputs import Cause
-from cubelet.core.model import Now, Record, State
+from cubelet.core.model import Now, Outcome, Record, State
 from cubelet.core.table import EDGES
 
 
-def write(
+def write(  # noqa: PLR0913 - one change has that many sides; all are named.
     before: Record | None,
     after: Record,
     *,
@@ -19,6 +20,8 @@ def write(
     detail: str,
     op_id: str = "",
     effects: tuple[Effect, ...] = (),
+    outcomes: tuple[Outcome, ...] = (),
+    snapshots: tuple[Snapshot, ...] = (),
     synced: bool = True,
 ) -> Decision:
     """The decision that makes `after` the record: revision + 1, one journal entry, kept on disk."""
@@ -37,7 +40,14 @@ def write(
         op_id=op_id or (after.open.op_id if after.open else ""),
         detail=detail,
     )
-    return Decision(record=record, effects=effects, entries=(entry,), synced=synced)
+    return Decision(
+        record=record,
+        effects=effects,
+        entries=(entry,),
+        outcomes=outcomes,
+        snapshots=snapshots,
+        synced=synced,
+    )
 
 
 def _check(edge: tuple[State | None, State], cause: Cause) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cubelet.core.bindings import Snapshot
 from cubelet.core.faults import Fault
 from cubelet.core.inputs import Cause
-from cubelet.core.model import OpKind, Record, State
+from cubelet.core.model import OpKind, Outcome, Record, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class CallRuntime:
 
     kind: OpKind
     epoch: int
+    #: What a rollback goes back to; None for every other kind.
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,27 @@ class Query:
     """Ask the runtime for the status, once, and report Observed. At most one is under way."""
 
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """Look again after this time (LookRequested by SETTLE); takes the place of an earlier one.
+
+    The engine shortens it by up to a fifth, at random, so that many do not ask in step.
+    """
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heal:
+    """Freeze or thaw the sandbox past its shim, and report HealEnded.
+
+    `op_id` is that of the request that wants it, "" where the agent mends its own trace.
+    """
+
+    frozen: bool
+    op_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +73,29 @@ class CompleteDeletes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Give the caller of this operation the answer that its key got before."""
+
+    op_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """Let the caller of `op_id` wait for the operation `to_op_id` and get the same answer."""
+
+    op_id: str
+    to_op_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
     """The record is to be removed; it comes with the journal's last entry of the sandbox."""
 
 
-Effect = CallRuntime | Query | Destroy | Complete | CompleteDeletes | Forget
+Effect = (
+    CallRuntime | Query | Arm | Heal | Destroy | Complete | CompleteDeletes | Replay | Join | Forget
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,5 +126,8 @@ class Decision:
     record: Record | None
     effects: tuple[Effect, ...] = ()
     entries: tuple[Entry, ...] = ()
+    #: What callers with keys were answered, and snapshots for the catalog: in the same transaction.
+    outcomes: tuple[Outcome, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
     persist: bool = True
     synced: bool = True

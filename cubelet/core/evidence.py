@@ -22,9 +22,27 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
-    """The shim answered and the task lives. `pid` is its init process."""
+    """The shim answered and the task lives. `pid` is its init process.
+
+    `start_ticks` is when that process began, 0: not known. `generation` counts the runtime's
+    restores of this sandbox, None: it does not count them.
+    """
 
     status: Status
+    pid: int
+    start_ticks: int = 0
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradicted:
+    """The shim answered, and the second witness (the kernel's freezer, the VMM) says otherwise.
+
+    Neither is believed. It proves that the sandbox lives, and nothing else.
+    """
+
+    says: Status
+    frozen: bool
     pid: int
 
 
@@ -50,7 +68,7 @@ class NoAnswer:
     why: str
 
 
-Evidence = Alive | Ended | Gone | NoAnswer
+Evidence = Alive | Contradicted | Ended | Gone | NoAnswer
 
 
 def describe(evidence: Evidence) -> str:
@@ -58,6 +76,8 @@ def describe(evidence: Evidence) -> str:
     match evidence:
         case Alive(status=status, pid=pid):
             return f"shim says {status} (pid {pid})"
+        case Contradicted(says=says, frozen=frozen):
+            return f"shim says {says}, but it is {'frozen' if frozen else 'not frozen'}"
         case Ended(exit_code=exit_code):
             return f"shim says STOPPED (exit code {exit_code})"
         case Gone(why=why):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cubelet.core.bindings import Catalog
 from cubelet.core.evidence import Evidence
 from cubelet.core.faults import Fault
-from cubelet.core.model import Call, Handle, OpKind
+from cubelet.core.model import Call, Handle, Key, OpKind, Outcome, State
 from cubelet.core.spec import Spec
 
 
@@ -15,45 +16,92 @@ class Cause(enum.StrEnum):
     """Who wants a change. `table.EDGES` says which cause may write which edge."""
 
     RPC = "rpc"
-    #: The answer of a call that came after its caller had been told of a failure.
+    #: The loop that asks about an open operation until it is settled, and the answer of a call
+    #: that came after its caller had been told of a failure.
     SETTLE = "settle"
+    #: A shim's event of a pause or a resume.
     EVENT = "event"
+    #: A shim's event of an end.
+    EXIT = "exit"
+    #: The round over all live sandboxes.
+    RELIST = "relist"
+    #: The part of that round that looks after overdue operations and dead records.
+    SWEEP = "sweep"
+    #: A new agent over an old one's records.
     RECOVERY = "recovery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateRequested:
-    """Somebody wants a sandbox that no record exists of."""
+class Asked:
+    """What every request of a caller has.
+
+    `remembered` is the outcome that the store has for this sandbox and key, as of the moment in
+    which the request is decided.
+    """
 
     op_id: str
+    key: Key | None = None
+    remembered: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the caller takes for granted: the request is refused where it is not so. None: any."""
+
+    epoch: int | None = None
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRequested(Asked):
+    """Somebody wants a sandbox that no record exists of."""
+
     id: str
     namespace: str
     incarnation: str
     spec: Spec
+    #: As in the runtime's capabilities.
+    opaque_restore: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PauseRequested:
-    """`expected_epoch` None: whatever the epoch is."""
+class PauseRequested(Asked):
+    """Somebody wants it paused."""
 
-    op_id: str
-    expected_epoch: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeRequested:
-    """The mirror of PauseRequested; `opaque_restore` as in the runtime's capabilities."""
-
-    op_id: str
-    opaque_restore: bool
-    expected_epoch: int | None = None
+    expected: Expected = field(default_factory=Expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteRequested:
+class ResumeRequested(Asked):
+    """Somebody wants it to run again."""
+
+    expected: Expected = field(default_factory=Expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRequested(Asked):
+    """Somebody wants a snapshot of it, under a name that the catalog does not have."""
+
+    snapshot_id: str
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackRequested(Asked):
+    """Somebody wants it to go back to a snapshot of the catalog."""
+
+    snapshot_id: str
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairRequested(Asked):
+    """Somebody wants the kernel to agree with the shim again, by force."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRequested(Asked):
     """Always accepted; deletion wins over everything."""
-
-    op_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +116,8 @@ class CallOverdue:
 class CallReturned:
     """The call of this epoch has ended, in time or late. `failure` None: the runtime said OK.
 
-    `call` says how it ended (ANSWERED or LOST); `handle` comes with a successful create.
+    `call` says how it ended (ANSWERED or LOST); `handle` comes with a successful create,
+    `generation` with whatever restored or committed, `path` with a commit.
     """
 
     epoch: int
@@ -76,6 +125,8 @@ class CallReturned:
     call: Call
     failure: Fault | None = None
     handle: Handle | None = None
+    generation: int = 0
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +145,22 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookRequested:
-    """Something suggests to ask the shim: an event, a request that meets an open operation."""
+    """Something suggests to ask the shim: an event, a timer, a request that meets an open op."""
 
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """The round over all sandboxes has come to this one: look, sweep, or leave it alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealEnded:
+    """Kernel and shim were put in agreement past the shim, or `failure` says why not."""
+
+    op_id: str = ""
+    failure: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +175,24 @@ class Recovered:
     """The record was read from disk by a new agent: whatever was in flight is so no more."""
 
 
-Input = (
+#: What comes from a caller, who waits for the answer under the request's op_id.
+Request = (
     CreateRequested
     | PauseRequested
     | ResumeRequested
+    | CommitRequested
+    | RollbackRequested
+    | RepairRequested
     | DeleteRequested
+)
+Input = (
+    Request
     | CallOverdue
     | CallReturned
     | Observed
     | LookRequested
+    | Ticked
+    | HealEnded
     | DestroyEnded
     | Recovered
 )

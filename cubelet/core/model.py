@@ -7,8 +7,10 @@ the state off them, so that no two fields can contradict each other.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cubelet.core.bindings import Bindings, CommitPlan
+from cubelet.core.evidence import Status
 from cubelet.core.faults import Fault
 from cubelet.core.spec import Spec
 
@@ -31,6 +33,8 @@ class OpKind(enum.StrEnum):
     CREATE = "CREATE"
     PAUSE = "PAUSE"
     RESUME = "RESUME"
+    COMMIT = "COMMIT"
+    ROLLBACK = "ROLLBACK"
 
 
 class Call(enum.StrEnum):
@@ -59,6 +63,17 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What a caller calls its request by, so that sending it again does not do it again.
+
+    `digest` stands for the request's whole content: the same key with another one is an error.
+    """
+
+    value: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """An operation whose outcome is not known yet: the intent, on disk before the call is made."""
 
@@ -73,6 +88,16 @@ class Operation:
     answered: bool = False
     #: When the status first contradicted the target after our call was over; monotonic seconds.
     contradicted_mono_s: float | None = None
+    #: How often the shim was asked since the call failed.
+    attempt: int = 0
+    #: How often the agent tried to mend what the call left half done.
+    heals: int = 0
+    #: The keys of the caller and of those who joined it; all of them get the same answer.
+    keys: tuple[Key, ...] = ()
+    #: How a commit is made; None for every other kind.
+    plan: CommitPlan | None = None
+    #: The snapshot that a commit makes, or a rollback goes back to.
+    snapshot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +114,8 @@ class Handle:
     shim_start_ticks: int
     pid: int
     pid_start_ticks: int
+    #: The runtime's restore generation as it was created.
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +125,20 @@ class LastSeen:
     evidence: str
     cause: str
     at: Now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """The shim and the second witness disagree: what each says, since when, how often seen.
+
+    `shown` once it was seen in two looks that far apart that no operation in between explains it.
+    """
+
+    says: Status
+    frozen: bool
+    since: Now
+    seen: int = 1
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +163,23 @@ class Record:
     #: None while it runs, or where it ended and nobody saw its code.
     exit_code: int | None = None
     exit_reason: str = ""
+    #: When the end was written, on the monotonic clock: the age of a dead record is a duration.
+    finished_mono_s: float = 0.0
+    #: Whether a resume of it is a restore from an image that no catalog has (a capability of its
+    #: runtime, fixed when it is created).
+    opaque_restore: bool = False
+    bindings: Bindings = field(default_factory=Bindings)
     open: Operation | None = None
     #: Set for ever once a delete was accepted.
     tombstone_at_ns: int = 0
     #: Why the last attempt to remove a deleted sandbox failed; it is tried again.
     delete_failure: Fault | None = None
+    #: Keys of the accepted deletes, to be answered when nothing is left.
+    delete_keys: tuple[Key, ...] = ()
     last_seen: LastSeen | None = None
+    #: Since when no question for the status was answered; None while they are.
+    unseen_since: Now | None = None
+    diverged: Divergence | None = None
 
     @property
     def state(self) -> State:
@@ -147,4 +199,22 @@ _STATE_WHILE = {
     OpKind.CREATE: State.CREATED,
     OpKind.PAUSE: State.PAUSING,
     OpKind.RESUME: State.RESUMING,
+    # A snapshot is taken of a running sandbox, and goes back to one.
+    OpKind.COMMIT: State.RUNNING,
+    OpKind.ROLLBACK: State.RUNNING,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The answer that a request with a key got, kept so that the same request gets it again.
+
+    `record` is what a success answered with; a failure has a fault and no record.
+    """
+
+    sandbox_id: str
+    key: Key
+    op_id: str
+    at_ns: int
+    fault: Fault | None = None
+    record: Record | None = None

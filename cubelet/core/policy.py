@@ -18,8 +18,19 @@ class Policy:
     stuck_s: float = 60.0
     #: How far apart two answers must be that contradict a call which may still happen.
     settle_s: float = 10.0
+    #: The first pause between two questions about an open operation; it doubles up to settle_max_s.
+    settle_first_s: float = 0.25
+    settle_max_s: float = 10.0
+    #: Every live sandbox is asked once in each such period, whatever happens.
+    relist_s: float = 10.0
+    #: How long the record of an ended sandbox is kept, with what it left on disk.
+    dead_ttl_s: float = 3600.0
     #: A create starts a shim and unpacks a root, so it is given longer.
     create_deadline_s: float = 60.0
+    #: A snapshot writes memory to disk, so it is given longer than a pause.
+    snapshot_deadline_s: float = 60.0
+    #: For putting kernel and shim in agreement again, past the shim.
+    heal_deadline_s: float = 10.0
     #: For killing and removing everything of a sandbox, hung or not.
     destroy_deadline_s: float = 30.0
     #: All prestop hooks of a pause run at once and end by then.

@@ -34,6 +34,8 @@ class Spec:
 
     runtime: str
     template: str = ""
+    #: The snapshot to start from; only runtimes with snapshots take one.
+    snapshot: str = ""
     args: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 
@@ -14,6 +15,14 @@ class SystemClock:
     def now(self) -> Now:
         """Both clocks at this instant."""
         return Now(wall_ns=time.time_ns(), mono_s=time.monotonic())
+
+
+class RandomChance:
+    """Implements ports.Chance. Nothing secret hangs on it."""
+
+    def fraction(self) -> float:
+        """At least 0, less than 1."""
+        return random.random()  # noqa: S311 - it only keeps timers out of step.
 
 
 class RandomIds:

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
+from cubelet.core import explain as core_explain
+from cubelet.core.bindings import INVALID_BASE, Snapshot
+from cubelet.core.effects import Entry
+from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.ids import check_id
 from cubelet.core.inputs import (
+    Cause,
+    CommitRequested,
     CreateRequested,
     DeleteRequested,
+    Expected,
     PauseRequested,
     Recovered,
+    RepairRequested,
+    Request,
     ResumeRequested,
+    RollbackRequested,
 )
-from cubelet.core.model import Record, State
+from cubelet.core.model import Key, Record, State
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
+from cubelet.engine.catalog import Catalog
 from cubelet.engine.executor import Executor
-from cubelet.engine.ports import Clock, Hooks, Ids, Runtime, Store
+from cubelet.engine.facade import ANYTHING
+from cubelet.engine.heartbeat import watch_clocks
+from cubelet.engine.ports import Chance, Clock, Hooks, Ids, Runtime, Store
+from cubelet.engine.rounds import Rounds
 from cubelet.engine.supervisor import Supervisor
 from cubelet.engine.worker import Surroundings, Worker
 
 _log = structlog.get_logger("cubelet.engine")
 
 DEFAULT_NAMESPACE = "default"
+#: How much of the journal an explanation shows.
+EXPLAINED_ENTRIES = 20
 
 
 class Engine:
@@ -44,22 +61,32 @@ class Engine:
         hooks: Hooks,
         clock: Clock,
         ids: Ids,
+        chance: Chance,
         policy: Policy,
     ) -> None:
         self.unreadable: Mapping[str, str] = {}
         self._store = store
         self._runtimes = runtimes
+        self._clock = clock
         self._ids = ids
+        self._policy = policy
         self._supervisor = Supervisor()
         self._workers: dict[str, Worker] = {}
         self._view: dict[str, Record] = {}
+        self._catalog = Catalog()
         self._draining = False
+        self._executor = Executor(runtimes=runtimes, hooks=hooks, policy=policy)
+        self.rounds = Rounds(
+            all_of=lambda: list(self._workers.values()), clock=clock, period_s=policy.relist_s
+        )
         self._around = Surroundings(
             store=store,
             clock=clock,
-            executor=Executor(runtimes=runtimes, hooks=hooks, policy=policy),
+            chance=chance,
+            executor=self._executor,
             supervisor=self._supervisor,
             publish=self._publish,
+            catalogue=self._catalog.add,
         )
 
     async def start(self) -> None:
@@ -68,9 +95,17 @@ class Engine:
         self.unreadable = dict(loaded.unreadable)
         for sandbox_id, why in self.unreadable.items():
             _log.error("record_unreadable", sandbox=sandbox_id, reason=why)
+        for snapshot_id, why in loaded.unreadable_snapshots.items():
+            _log.error("snapshot_unreadable", snapshot=snapshot_id, reason=why)
+            self._catalog.block(snapshot_id)
+        for snapshot in loaded.snapshots:
+            self._catalog.add(snapshot)
         for record in loaded.records:
             self._view[record.id] = record
+            self._catalog.follow(record)
             self._worker_of(record.id, record).post(Recovered())
+        self._supervisor.keep_up(self.rounds.run, name="rounds")
+        self._supervisor.keep_up(lambda: watch_clocks(self._clock, self.relist), name="heartbeat")
         _log.info("recovered", sandboxes=len(loaded.records), unreadable=len(self.unreadable))
 
     @property
@@ -78,33 +113,37 @@ class Engine:
         """Names of the usable runtimes, the default first."""
         return list(self._runtimes)
 
-    async def create(self, spec: Spec, *, sandbox_id: str, namespace: str) -> Record:
+    async def create(
+        self, spec: Spec, *, sandbox_id: str, namespace: str, key: Key | None = None
+    ) -> Record:
         """Make and start a sandbox; see facade.Agent."""
         self._refuse_while_draining()
         runtime = self._runtime(spec.runtime)
         complete = replace(spec, runtime=runtime.name)
         runtime.check(complete)
-        chosen = check_id(sandbox_id or self._ids.new_id(), "sandbox id")
+        self._catalog.check_origin(complete)
+        chosen = check_id(sandbox_id or self._new_id(key), "sandbox id")
         if chosen in self.unreadable:
             message = f"sandbox {chosen} has a record that cannot be read; choose another id"
             raise error(Code.ALREADY_EXISTS, Reason.UNREADABLE_RECORD, message)
         request = CreateRequested(
             op_id=self._ids.new_id(),
+            key=key,
             id=chosen,
             namespace=check_id(namespace or DEFAULT_NAMESPACE, "namespace"),
             incarnation=self._ids.new_id(),
             spec=complete,
+            opaque_restore=runtime.capabilities.opaque_restore,
         )
         worker = self._workers.get(chosen) or self._worker_of(chosen, None)
-        return await worker.request(request)
+        return _answered(await worker.request(request))
 
     async def get(self, sandbox_id: str) -> Record:
         """One sandbox, after a look at the shim where an outcome is open."""
         worker = self._worker(sandbox_id)
-        await worker.look()
-        if worker.record is None:
-            raise self._unknown(sandbox_id)
-        return worker.record
+        if worker.doubtful:
+            await worker.look()
+        return self._record_of(worker)
 
     def resolve(self, text: str) -> str:
         """The id that `text` is, or is the only one to begin with."""
@@ -122,36 +161,110 @@ class Engine:
         """All sandboxes from memory, newest first and ended ones last."""
         return sorted(self._view.values(), key=_newest_first)
 
-    async def pause(self, sandbox_id: str, *, expected_epoch: int | None = None) -> Record:
+    async def pause(
+        self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None
+    ) -> Record:
         """Pause it; see facade.Agent."""
-        self._refuse_while_draining()
-        worker = self._worker(sandbox_id)
-        await worker.look()
-        request = PauseRequested(op_id=self._ids.new_id(), expected_epoch=expected_epoch)
-        return await worker.request(request)
+        op_id = self._ids.new_id()
+        return await self._ask(sandbox_id, PauseRequested(op_id=op_id, key=key, expected=expected))
 
-    async def resume(self, sandbox_id: str, *, expected_epoch: int | None = None) -> Record:
+    async def resume(
+        self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None
+    ) -> Record:
         """Resume it; see facade.Agent."""
-        self._refuse_while_draining()
-        worker = self._worker(sandbox_id)
-        await worker.look()
-        request = ResumeRequested(
-            op_id=self._ids.new_id(),
-            opaque_restore=self._is_opaque(worker.record),
-            expected_epoch=expected_epoch,
-        )
-        return await worker.request(request)
+        op_id = self._ids.new_id()
+        return await self._ask(sandbox_id, ResumeRequested(op_id=op_id, key=key, expected=expected))
 
-    async def delete(self, sandbox_id: str) -> None:
+    async def delete(self, sandbox_id: str, *, key: Key | None = None) -> None:
         """End and remove it, in whatever state it is."""
         self._refuse_while_draining()
-        await self._worker(sandbox_id).delete(DeleteRequested(op_id=self._ids.new_id()))
+        request = DeleteRequested(op_id=self._ids.new_id(), key=key)
+        worker = self._workers.get(sandbox_id)
+        if worker is None:
+            await self._told_before(sandbox_id, key)
+            return
+        await worker.request(request)
 
-    def hint(self, sandbox_id: str) -> None:
+    async def commit(
+        self, sandbox_id: str, *, snapshot_id: str, key: Key | None = None
+    ) -> tuple[Record, Snapshot]:
+        """Take a snapshot; see facade.Agent."""
+        self._check_snapshots(sandbox_id, snapshot_id)
+        with self._catalog.claimed(snapshot_id, sandbox_id):
+            request = CommitRequested(
+                op_id=self._ids.new_id(),
+                key=key,
+                snapshot_id=snapshot_id,
+                catalog=self._catalog.entries,
+            )
+            record = await self._ask(sandbox_id, request)
+        return record, self._catalog.entries[snapshot_id]
+
+    async def rollback(
+        self, sandbox_id: str, *, snapshot_id: str, key: Key | None = None
+    ) -> Record:
+        """Go back to a snapshot; see facade.Agent."""
+        self._check_snapshots(sandbox_id, snapshot_id)
+        request = RollbackRequested(
+            op_id=self._ids.new_id(),
+            key=key,
+            snapshot_id=snapshot_id,
+            catalog=self._catalog.entries,
+        )
+        return await self._ask(sandbox_id, request)
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        """The catalog, oldest first."""
+        return sorted(self._catalog.entries.values(), key=lambda one: (one.created_at_ns, one.id))
+
+    async def explain(self, sandbox_id: str) -> Explanation:
+        """Why it is in its state; see facade.Agent."""
+        worker = self._worker(sandbox_id)
+        entries = await self._store.journal(sandbox_id, limit=EXPLAINED_ENTRIES)
+        return core_explain.explain(
+            self._record_of(worker),
+            now=self._clock.now(),
+            policy=self._policy,
+            journal=tuple(entries),
+            look_in_s=worker.look_in_s,
+            round_in_s=self.rounds.next_in_s,
+        )
+
+    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
+        """The newest entries of one sandbox, or of all; see facade.Agent."""
+        return await self._store.journal(sandbox_id, limit=limit)
+
+    async def reconcile(self, sandbox_id: str) -> Record:
+        """Ask the shim now, follow what it says, and give the record after that."""
+        worker = self._worker(sandbox_id)
+        await worker.look()
+        return self._record_of(worker)
+
+    async def forecast(self, sandbox_id: str) -> Forecast:
+        """Say what `reconcile` would do; see facade.Agent."""
+        worker = self._worker(sandbox_id)
+        evidence = await self._executor.ask(self._record_of(worker), worker.questions)
+        record = self._record_of(worker)
+        return core_explain.forecast(record, evidence, self._clock.now(), self._policy)
+
+    async def repair(self, sandbox_id: str) -> Record:
+        """Put kernel and shim in agreement; see facade.Agent."""
+        runtime = self._runtimes.get(self._record_of(self._worker(sandbox_id)).spec.runtime)
+        if runtime is None or not runtime.capabilities.heals:
+            message = f"the runtime of sandbox {sandbox_id} has no way past its shim"
+            raise error(Code.FAILED_PRECONDITION, Reason.HEAL_UNSUPPORTED, message)
+        await self._worker(sandbox_id).look()
+        return await self._ask(sandbox_id, RepairRequested(op_id=self._ids.new_id()))
+
+    def hint(self, sandbox_id: str, cause: Cause = Cause.EVENT) -> None:
         """A shim's event: a reason to look, and nothing more. Unknown ids are strangers."""
         worker = self._workers.get(sandbox_id)
         if worker is not None:
-            worker.hint()
+            worker.hint(cause)
+
+    def relist(self, reason: str) -> None:
+        """Look at every sandbox now: events may have been missed."""
+        self.rounds.at_once(reason)
 
     async def drain(self, grace_s: float) -> int:
         """Refuse new work, let what runs come to its end; the number that had to be left open."""
@@ -171,7 +284,27 @@ class Engine:
         self._draining = True
         await self._supervisor.close()
 
+    async def _ask(self, sandbox_id: str, request: Request) -> Record:
+        """Put a request to a sandbox that is there; where an outcome is open, look first."""
+        self._refuse_while_draining()
+        worker = self._workers.get(sandbox_id)
+        if worker is None:
+            return _answered(await self._told_before(sandbox_id, request.key))
+        if worker.doubtful:
+            await worker.look()
+        return _answered(await worker.request(request))
+
+    async def _told_before(self, sandbox_id: str, key: Key | None) -> Record | None:
+        """The answer of a request that is repeated after its sandbox is gone."""
+        told = await self._store.outcome(sandbox_id, key.value) if key else None
+        if told is None or key is None or told.key != key:
+            raise self._unknown(sandbox_id)
+        if told.fault is not None:
+            raise CubeletError(told.fault)
+        return told.record
+
     def _publish(self, worker: Worker) -> None:
+        self._catalog.follow(worker.record, worker.id)
         if worker.record is not None:
             self._view[worker.id] = worker.record
         elif self._workers.get(worker.id) is worker:
@@ -189,6 +322,11 @@ class Engine:
             raise self._unknown(sandbox_id)
         return worker
 
+    def _record_of(self, worker: Worker) -> Record:
+        if worker.record is None:
+            raise self._unknown(worker.id)
+        return worker.record
+
     def _unknown(self, sandbox_id: str) -> CubeletError:
         why = self.unreadable.get(sandbox_id)
         if why is not None:
@@ -196,6 +334,12 @@ class Engine:
             return error(Code.INTERNAL, Reason.UNREADABLE_RECORD, message)
         message = f"no sandbox {sandbox_id[:80]!r} here; list what there is"
         return error(Code.NOT_FOUND, Reason.SANDBOX_NOT_FOUND, message)
+
+    def _new_id(self, key: Key | None) -> str:
+        """From the key, so that the same create sent twice meets the same sandbox."""
+        if key is None:
+            return self._ids.new_id()
+        return hashlib.sha256(key.value.encode()).hexdigest()[:32]
 
     def _runtime(self, name: str) -> Runtime:
         chosen = name or next(iter(self._runtimes), "")
@@ -206,15 +350,26 @@ class Engine:
             raise error(Code.INVALID_ARGUMENT, Reason.UNKNOWN_RUNTIME, message)
         return runtime
 
-    def _is_opaque(self, record: Record | None) -> bool:
-        """Whether a resume of it is a restore; of a runtime that is not there, to be safe, yes."""
+    def _check_snapshots(self, sandbox_id: str, snapshot_id: str) -> None:
+        check_id(snapshot_id, "snapshot id")
+        if snapshot_id == INVALID_BASE:
+            message = f"{INVALID_BASE} marks an unusable base, it is no snapshot; choose a name"
+            raise error(Code.INVALID_ARGUMENT, Reason.BAD_REQUEST, message)
+        record = self._view.get(sandbox_id)
         runtime = self._runtimes.get(record.spec.runtime) if record else None
-        return runtime is None or runtime.capabilities.opaque_restore
+        if runtime is not None and not runtime.capabilities.snapshots:
+            message = f"runtime {runtime.name} of sandbox {sandbox_id} takes no snapshots"
+            raise error(Code.FAILED_PRECONDITION, Reason.SNAPSHOTS_UNSUPPORTED, message)
 
     def _refuse_while_draining(self) -> None:
         if self._draining:
             message = "the agent is shutting down; try again when it is back"
             raise error(Code.UNAVAILABLE, Reason.SHUTTING_DOWN, message)
+
+
+def _answered(record: Record | None) -> Record:
+    assert record is not None  # noqa: S101 - only a delete is answered without a record.
+    return record
 
 
 def _newest_first(record: Record) -> tuple[bool, int, str]:

@@ -8,33 +8,41 @@ helper and leaves the processes frozen (seen with containerd-shim-runc-v2 of con
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import structlog
 
-from cubelet.core.effects import CallRuntime, Query
-from cubelet.core.evidence import NoAnswer
+from cubelet.core.effects import CallRuntime, Heal, Query
+from cubelet.core.evidence import Evidence, NoAnswer
 from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.inputs import (
     CallOverdue,
     CallReturned,
-    Cause,
     DestroyEnded,
+    HealEnded,
     Input,
     Observed,
 )
 from cubelet.core.model import Call, Handle, OpKind, Record
 from cubelet.core.policy import Policy
-from cubelet.core.spec import HttpHook
+from cubelet.engine.lanes import Lanes
 from cubelet.engine.ports import CallFailed, Hooks, Runtime
+from cubelet.engine.prestop import run_prestop
+from cubelet.engine.questions import Questions
 
 _log = structlog.get_logger("cubelet.executor")
 
-#: How many recovery questions are asked at once; others have their own callers as a bound.
-RECOVERY_QUERIES_MAX = 64
-
 Report = Callable[[Input], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Got:
+    """What a successful call brought."""
+
+    generation: int = 0
+    path: str = ""
 
 
 @dataclass(slots=True)
@@ -44,9 +52,7 @@ class Executor:
     runtimes: Mapping[str, Runtime]
     hooks: Hooks
     policy: Policy
-    _recovery: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(RECOVERY_QUERIES_MAX)
-    )
+    lanes: Lanes = field(default_factory=Lanes)
 
     async def call(
         self, effect: CallRuntime, record: Record, report: Report, *, wanted: Callable[[], bool]
@@ -60,51 +66,24 @@ class Executor:
             report(await self._create(effect, record))
             return
         if effect.kind is OpKind.PAUSE:
-            await self._prestop(record)
+            await run_prestop(record, self.hooks, limit_s=self.policy.hooks_deadline_s)
         if not wanted():
             return
-        deadline_s = self.policy.call_deadline_s
+        deadline_s = self._deadline_s(effect.kind)
         missed = CallOverdue(epoch=effect.epoch, deadline_s=deadline_s)
         timer = asyncio.get_running_loop().call_later(deadline_s, report, missed)
         try:
-            returned = await self._freeze(effect, record)
+            returned = await self._until_returned(effect, record)
         finally:
             timer.cancel()
         report(returned)
 
-    async def query(self, effect: Query, record: Record, report: Report) -> None:
+    async def query(
+        self, effect: Query, record: Record, report: Report, questions: Questions
+    ) -> None:
         """Ask for the status once; no answer in time is reported as such."""
-        if effect.cause is Cause.RECOVERY:
-            async with self._recovery:
-                await self._ask(effect, record, report)
-        else:
-            await self._ask(effect, record, report)
-
-    async def destroy(self, record: Record, report: Report) -> None:
-        """Remove everything the sandbox has, within the deadline."""
-        deadline_s = self.policy.destroy_deadline_s
-        failure: Fault | None = None
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._runtime(record).destroy(record)
-        except TimeoutError:
-            failure = _deadline(deadline_s)
-        except CallFailed as failed:
-            failure = failed.fault
-        except Exception as error:  # noqa: BLE001 - an adapter's bug must not hang the delete.
-            failure = _bug(record, error)
-        report(DestroyEnded(failure=failure))
-
-    async def _ask(self, effect: Query, record: Record, report: Report) -> None:
-        try:
-            async with asyncio.timeout(self.policy.query_deadline_s):
-                evidence = await self._runtime(record).state(record)
-        except TimeoutError:
-            evidence = NoAnswer(why=f"the shim was silent for {self.policy.query_deadline_s:g} s")
-        except CallFailed as failed:
-            evidence = NoAnswer(why=failed.fault.message)
-        except Exception as error:  # noqa: BLE001 - an adapter's bug proves nothing of the sandbox.
-            evidence = NoAnswer(why=_bug(record, error).message)
+        async with self.lanes.of(effect.cause, record):
+            evidence = await self.ask(record, questions)
         report(
             Observed(
                 cause=effect.cause,
@@ -115,58 +94,36 @@ class Executor:
             )
         )
 
-    async def _create(self, effect: CallRuntime, record: Record) -> CallReturned:
-        deadline_s = self.policy.create_deadline_s
-        handle: Handle | None = None
-        failure: Fault | None = None
+    async def ask(self, record: Record, questions: Questions) -> Evidence:
+        """The shim's answer within the query's deadline; whatever goes wrong is NoAnswer."""
+        deadline_s = self.policy.query_deadline_s
         try:
-            async with asyncio.timeout(deadline_s):
-                handle = await self._runtime(record).create(record)
-        except TimeoutError:
-            failure = _deadline(deadline_s)
+            runtime = self.runtime_of(record)
+            return await questions.ask(lambda: runtime.state(record), deadline_s=deadline_s)
         except CallFailed as failed:
-            failure = failed.fault
-        except Exception as error:  # noqa: BLE001 - reported, and undone like any failed create.
-            failure = _bug(record, error)
-        return CallReturned(
-            epoch=effect.epoch,
-            kind=effect.kind,
-            call=Call.ANSWERED,
-            failure=failure,
-            handle=handle,
+            return NoAnswer(why=failed.fault.message)
+        except Exception as error:  # noqa: BLE001 - an adapter's bug proves nothing of the sandbox.
+            return NoAnswer(why=_bug(record, error).message)
+
+    async def heal(self, effect: Heal, record: Record, report: Report) -> None:
+        """Put kernel and shim in agreement, within the deadline."""
+        healing = self._failure_of(
+            record,
+            lambda: self.runtime_of(record).heal(record, frozen=effect.frozen),
+            deadline_s=self.policy.heal_deadline_s,
         )
+        report(HealEnded(op_id=effect.op_id, failure=await healing))
 
-    async def _freeze(self, effect: CallRuntime, record: Record) -> CallReturned:
-        runtime = self._runtime(record)
-        work = runtime.pause if effect.kind is OpKind.PAUSE else runtime.resume
-        failure: Fault | None = None
-        call = Call.ANSWERED
-        try:
-            await work(record)
-        except CallFailed as failed:
-            failure, call = failed.fault, failed.call
-        except Exception as error:  # noqa: BLE001 - whether it ran is unknown: the call is lost.
-            failure, call = _bug(record, error), Call.LOST
-        return CallReturned(epoch=effect.epoch, kind=effect.kind, call=call, failure=failure)
+    async def destroy(self, record: Record, report: Report) -> None:
+        """Remove everything the sandbox has, within the deadline."""
+        destroying = self._failure_of(
+            record,
+            lambda: self.runtime_of(record).destroy(record),
+            deadline_s=self.policy.destroy_deadline_s,
+        )
+        report(DestroyEnded(failure=await destroying))
 
-    async def _prestop(self, record: Record) -> None:
-        """All hooks at once, under one cap; none of them can stop the pause."""
-        hooks = [hook for hook in record.spec.prestop if hook.timeout_s > 0]
-        if not hooks:
-            return
-        try:
-            async with asyncio.timeout(self.policy.hooks_deadline_s), asyncio.TaskGroup() as group:
-                for hook in hooks:
-                    group.create_task(self._hook(record, hook))
-        except TimeoutError:
-            _log.warning("prestop_overdue", sandbox=record.id, hooks=len(hooks))
-
-    async def _hook(self, record: Record, hook: HttpHook) -> None:
-        fault = await self.hooks.run(hook, kind="pause")
-        if fault is not None:
-            _log.warning("prestop_failed", sandbox=record.id, reason=fault.message)
-
-    def _runtime(self, record: Record) -> Runtime:
+    def runtime_of(self, record: Record) -> Runtime:
         """The sandbox's runtime; a record of one that is not configured any more is not lost."""
         runtime = self.runtimes.get(record.spec.runtime)
         if runtime is not None:
@@ -177,6 +134,83 @@ class Executor:
             message=f"runtime {record.spec.runtime} is not usable here; see the agent's log",
         )
         raise CallFailed(fault, call=Call.ANSWERED)
+
+    def _deadline_s(self, kind: OpKind) -> float:
+        if kind in {OpKind.COMMIT, OpKind.ROLLBACK}:
+            return self.policy.snapshot_deadline_s
+        return self.policy.call_deadline_s
+
+    async def _failure_of(
+        self,
+        record: Record,
+        work: Callable[[], Coroutine[object, object, None]],
+        *,
+        deadline_s: float,
+    ) -> Fault | None:
+        """Run it to its end or its deadline; a bug of an adapter must not hang who waits."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                await work()
+        except TimeoutError:
+            return _deadline(deadline_s)
+        except CallFailed as failed:
+            return failed.fault
+        except Exception as error:  # noqa: BLE001 - told as a failure, logged whole.
+            return _bug(record, error)
+        return None
+
+    async def _create(self, effect: CallRuntime, record: Record) -> CallReturned:
+        made: list[Handle] = []
+
+        async def create() -> None:
+            made.append(await self.runtime_of(record).create(record))
+
+        failure = await self._failure_of(record, create, deadline_s=self.policy.create_deadline_s)
+        return CallReturned(
+            epoch=effect.epoch,
+            kind=effect.kind,
+            call=Call.ANSWERED,
+            failure=failure,
+            handle=made[0] if made else None,
+        )
+
+    async def _until_returned(self, effect: CallRuntime, record: Record) -> CallReturned:
+        failure: Fault | None = None
+        got, call = _Got(), Call.ANSWERED
+        try:
+            got = await self._make(effect, record)
+        except CallFailed as failed:
+            failure, call = failed.fault, failed.call
+        except Exception as error:  # noqa: BLE001 - whether it ran is unknown: the call is lost.
+            failure, call = _bug(record, error), Call.LOST
+        return CallReturned(
+            epoch=effect.epoch,
+            kind=effect.kind,
+            call=call,
+            failure=failure,
+            generation=got.generation,
+            path=got.path,
+        )
+
+    async def _make(self, effect: CallRuntime, record: Record) -> _Got:
+        runtime = self.runtime_of(record)
+        match effect.kind:
+            case OpKind.PAUSE:
+                await runtime.pause(record)
+            case OpKind.RESUME:
+                await runtime.resume(record)
+            case OpKind.COMMIT:
+                assert record.open is not None and record.open.plan is not None  # noqa: S101, PT018
+                taken = await runtime.commit(record, record.open.plan)
+                return _Got(generation=taken.generation, path=taken.path)
+            case OpKind.ROLLBACK:
+                assert effect.snapshot is not None  # noqa: S101 - a rollback comes with its target.
+                return _Got(generation=await runtime.rollback(record, effect.snapshot))
+            case OpKind.CREATE:
+                raise AssertionError("a create has a way of its own")
+            case _ as unreachable:
+                assert_never(unreachable)
+        return _Got()
 
 
 def _deadline(deadline_s: float) -> Fault:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cubelet.core.bindings import CommitPlan, Snapshot
 from cubelet.core.effects import Entry
 from cubelet.core.evidence import Evidence
 from cubelet.core.faults import Fault
-from cubelet.core.model import Call, Handle, Now, Record
+from cubelet.core.model import Call, Handle, Now, Outcome, Record
 from cubelet.core.spec import HttpHook, Spec
 
 
@@ -38,6 +39,20 @@ class Capabilities:
     status_blocks_during_ops: bool = True
     #: The shim reports pauses and resumes as events.
     publishes_pause_events: bool = True
+    #: `commit`, `rollback` and a create from a snapshot work.
+    snapshots: bool = False
+    #: Something besides the shim tells whether a sandbox stands still; `state` compares both.
+    second_witness: bool = False
+    #: `heal` works: kernel and shim can be put in agreement past the shim.
+    heals: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """A snapshot was taken: where the runtime keeps it, and at which restore generation."""
+
+    path: str
+    generation: int
 
 
 class Runtime(Protocol):
@@ -80,6 +95,26 @@ class Runtime(Protocol):
         """Ask for its status. Never raises for what a shim does: that is NoAnswer."""
         ...
 
+    async def commit(self, record: Record, plan: CommitPlan) -> Committed:
+        """Take a snapshot of the running sandbox, which runs on; else CallFailed.
+
+        Compares `plan.generation` with its own restore generation before it writes anything, and
+        refuses (ANSWERED, FAILED_PRECONDITION, STALE_BASE) where they differ. What an earlier
+        attempt of that name left is overwritten.
+        """
+        ...
+
+    async def rollback(self, record: Record, snapshot: Snapshot) -> int:
+        """Put the running sandbox's memory back to a snapshot; its new restore generation."""
+        ...
+
+    async def heal(self, record: Record, *, frozen: bool) -> None:
+        """Freeze or thaw its processes past the shim, so that the kernel says what the shim says.
+
+        CallFailed where that did not work, or this runtime cannot (`capabilities.heals`).
+        """
+        ...
+
     async def destroy(self, record: Record) -> None:
         """Kill and remove everything it has, paused or hung, by identity; CallFailed where not.
 
@@ -90,7 +125,7 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One transaction of the store: put or remove one record, append journal entries.
+    """One transaction of the store: put or remove one record, append to journal and catalog.
 
     `synced` False: it has to survive the death of the process, not that of the host.
     """
@@ -98,6 +133,8 @@ class Change:
     id: str
     record: Record | None
     entries: Sequence[Entry] = ()
+    outcomes: Sequence[Outcome] = ()
+    snapshots: Sequence[Snapshot] = ()
     synced: bool = True
 
 
@@ -107,6 +144,8 @@ class Loaded:
 
     records: Sequence[Record] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    snapshots: Sequence[Snapshot] = ()
+    unreadable_snapshots: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -124,7 +163,14 @@ class Store(Protocol):
         ...
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
-        """The newest `limit` entries of one sandbox, oldest first."""
+        """The newest `limit` entries of one sandbox, oldest first; "" for those of all."""
+        ...
+
+    async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
+        """What a request with this key was answered; None where it was not, or long ago.
+
+        Outlives the sandbox. At least the newest 10,000 of the last 24 hours are kept.
+        """
         ...
 
     async def close(self) -> None:
@@ -137,6 +183,14 @@ class Clock(Protocol):
 
     def now(self) -> Now:
         """What time it is."""
+        ...
+
+
+class Chance(Protocol):
+    """Randomness, for whatever must not happen in step."""
+
+    def fraction(self) -> float:
+        """At least 0, less than 1."""
         ...
 
 

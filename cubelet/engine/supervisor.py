@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 import structlog
 
 _log = structlog.get_logger("cubelet.supervisor")
+
+#: Between the crash of a loop and its next start.
+RESTART_AFTER_S = 1.0
+
+Work = Coroutine[object, object, None]
 
 
 class Supervisor:
@@ -17,12 +22,25 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self.crashed = 0
 
-    def spawn(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Work, *, name: str) -> asyncio.Task[None]:
         """Start a task and hold it until it is done."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def keep_up(self, loop: Callable[[], Work], *, name: str) -> asyncio.Task[None]:
+        """Start a loop that ends only with the agent; one that dies is started again."""
+        return self.spawn(self._again_and_again(loop, name), name=name)
+
+    async def _again_and_again(self, loop: Callable[[], Work], name: str) -> None:
+        while True:
+            try:
+                await loop()
+            except Exception:  # noqa: BLE001 - a bug in one turn must not end all turns.
+                self.crashed += 1
+                _log.exception("loop_crashed", task=name, again_after_s=RESTART_AFTER_S)
+            await asyncio.sleep(RESTART_AFTER_S)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -12,26 +12,27 @@ T = TypeVar("T")
 
 
 class Waiters:
-    """Callers of operations by operation id, those who wait for the end, those who want a look.
+    """Callers by their request's operation id, and those who want a look.
 
     A caller that gives up cancels its own future only; finishing that one later does nothing.
     """
 
     def __init__(self) -> None:
-        self._callers: dict[str, asyncio.Future[Record]] = {}
-        self._deleters: list[asyncio.Future[None]] = []
+        self._callers: dict[str, asyncio.Future[Record | None]] = {}
+        self._deleters: set[str] = set()
+        self._joined: dict[str, list[str]] = {}
         self._lookers: list[asyncio.Future[None]] = []
 
-    def caller(self, op_id: str) -> asyncio.Future[Record]:
-        """A future for the record as it was when this operation was answered."""
-        future = self._callers[op_id] = _future()
+    def caller(self, op_id: str) -> asyncio.Future[Record | None]:
+        """A future for the record as it was when this request was answered."""
+        future: asyncio.Future[Record | None] = _future()
+        self._callers[op_id] = future
         return future
 
-    def deleter(self) -> asyncio.Future[None]:
-        """A future for the sandbox's end."""
-        future: asyncio.Future[None] = _future()
-        self._deleters.append(future)
-        return future
+    def deleter(self, op_id: str) -> asyncio.Future[Record | None]:
+        """A future for the sandbox's end; its result is None."""
+        self._deleters.add(op_id)
+        return self.caller(op_id)
 
     def looker(self) -> asyncio.Future[None]:
         """A future for the next answer of the shim, or the finding that none is needed."""
@@ -39,25 +40,26 @@ class Waiters:
         self._lookers.append(future)
         return future
 
+    def join(self, op_id: str, to_op_id: str) -> None:
+        """Let one caller have another's answer."""
+        self._joined.setdefault(to_op_id, []).append(op_id)
+
     def complete(self, op_id: str, record: Record | None, fault: Fault | None) -> None:
-        """Answer the caller of an operation, if it has one that still waits."""
-        caller = self._callers.pop(op_id, None)
-        if caller is None:
-            return
-        if fault is None:
-            assert record is not None  # noqa: S101 - success is success of a sandbox that exists.
-            _resolve(caller, record)
-        else:
-            _fail(caller, fault)
+        """Answer the caller of an operation and all who joined, if they still wait."""
+        for each in (op_id, *self._joined.pop(op_id, ())):
+            self._deleters.discard(each)
+            caller = self._callers.pop(each, None)
+            if caller is None:
+                continue
+            if fault is None:
+                _resolve(caller, record)
+            else:
+                _fail(caller, fault)
 
     def complete_deletes(self, fault: Fault | None) -> None:
         """Answer everybody who waits for the end."""
-        deleters, self._deleters = self._deleters, []
-        for deleter in deleters:
-            if fault is None:
-                _resolve(deleter, None)
-            else:
-                _fail(deleter, fault)
+        for op_id in tuple(self._deleters):
+            self.complete(op_id, None, fault)
 
     def wake_lookers(self) -> None:
         """Let everybody go on who waited for a look."""

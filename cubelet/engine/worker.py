@@ -2,7 +2,7 @@
 
 Callers, shims and timers post inputs and wait on futures. One input at a time is decided, committed
 and made visible; only then do its effects run, as tasks of their own that post what came of them.
-So nothing is awaited between a check and its change but the commit, during which no other input of
+So nothing is awaited between a check and its change but the store, during which no other input of
 this sandbox is looked at.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
-from cubelet.core import settle
+from cubelet.core import calls
+from cubelet.core.bindings import Snapshot
 from cubelet.core.effects import (
+    Arm,
     CallRuntime,
     Complete,
     CompleteDeletes,
@@ -25,31 +27,36 @@ from cubelet.core.effects import (
     Effect,
     Entry,
     Forget,
+    Heal,
+    Join,
     Query,
+    Replay,
 )
 from cubelet.core.faults import Code, CubeletError, Fault, Reason, error
 from cubelet.core.inputs import (
+    Asked,
     CallReturned,
     Cause,
-    CreateRequested,
     DeleteRequested,
     Input,
     LookRequested,
     Observed,
-    PauseRequested,
-    ResumeRequested,
+    Request,
+    Ticked,
 )
 from cubelet.core.machine import step
 from cubelet.core.model import Call, Record
+from cubelet.engine.alarm import Alarm
 from cubelet.engine.executor import Executor
-from cubelet.engine.ports import Change, Clock, Store
+from cubelet.engine.ports import Chance, Change, Clock, Store
+from cubelet.engine.questions import Questions
 from cubelet.engine.supervisor import Supervisor
 from cubelet.engine.waiters import Waiters
 
 _log = structlog.get_logger("cubelet.worker")
 
 #: How many inputs may wait. Requests over it are refused; the worker's own reports always fit:
-#: each comes from one of its few effects. So does the one look that events ask for.
+#: each comes from one of its few effects. So do the one look that events ask for, and the one tick.
 INBOX_MAX = 64
 #: An event of our own operation comes about with its answer, and until that is on disk a look
 #: would only get in its way.
@@ -58,8 +65,9 @@ HINT_DELAY_S = 0.05
 #: shim, or the answer to the caller, is on its way: a cold one takes a fifth of a millisecond.
 LOG_DELAY_S = 0.002
 
-OperationRequest = CreateRequested | PauseRequested | ResumeRequested
-RuntimeEffect = CallRuntime | Query | Destroy
+RuntimeEffect = CallRuntime | Query | Heal | Destroy
+#: An effect that runs: what it is, and which epoch and phase of the open call it is about.
+_Running = tuple[type[RuntimeEffect], int, Call | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +76,13 @@ class Surroundings:
 
     store: Store
     clock: Clock
+    chance: Chance
     executor: Executor
     supervisor: Supervisor
     #: Called whenever a worker's record has changed, or is none (any more).
     publish: Callable[[Worker], None]
+    #: Called with each snapshot that is in the catalog from now on.
+    catalogue: Callable[[Snapshot], None]
 
 
 class Worker:
@@ -80,55 +91,66 @@ class Worker:
     def __init__(self, sandbox_id: str, record: Record | None, around: Surroundings) -> None:
         self.id = sandbox_id
         self.record = record
+        self.questions = Questions(
+            spawn=partial(around.supervisor.spawn, name=f"question-{sandbox_id}"),
+            hint=partial(self.hint, Cause.SETTLE),
+        )
         self._around = around
         self._inbox: asyncio.Queue[Input] = asyncio.Queue()
         self._waiters = Waiters()
-        self._effects: set[tuple[RuntimeEffect, int, Call | None]] = set()
+        self._running: set[_Running] = set()
         self._quiet = asyncio.Event()
         self._ended = False
-        self._hint: asyncio.TimerHandle | None = None
-        self._hint_waits = False
+        self._look_again = Alarm(self._settle_look)
+        self._hinted = Alarm(self._follow_hint)
+        self._hint: Cause | None = None
+        self._ticked = False
         around.supervisor.spawn(self._run(), name=f"worker-{sandbox_id}")
 
-    async def request(self, happened: OperationRequest) -> Record:
-        """Post a request and wait for its answer; leaving early cancels nothing."""
+    async def request(self, happened: Request) -> Record | None:
+        """Post a request and wait for its answer; leaving early cancels nothing.
+
+        The answer to a delete is None; to every other request it is a record.
+        """
         self._admit()
-        answer = self._waiters.caller(happened.op_id)
+        if isinstance(happened, DeleteRequested):
+            answer = self._waiters.deleter(happened.op_id)
+        else:
+            answer = self._waiters.caller(happened.op_id)
         self.post(happened)
         return await answer
 
-    async def delete(self, happened: DeleteRequested) -> None:
-        """Post a deletion and wait until nothing of the sandbox is left."""
-        self._admit()
-        end = self._waiters.deleter()
-        self.post(happened)
-        await end
-
     async def look(self) -> None:
-        """Where an operation's outcome is open and no call is in flight, ask the shim now."""
-        if self.record is None or self.record.open is None or self._in_flight:
+        """Ask the shim now, and wait for its answer; return at once where that says nothing."""
+        if self.record is None or self._in_flight:
             return
         self._admit()
         looked = self._waiters.looker()
         self.post(LookRequested(cause=Cause.RPC))
         await looked
 
-    def hint(self) -> None:
-        """An event suggests a look, a moment later: one look for all events until then."""
-        if self._hint is None:
-            self._hint = asyncio.get_running_loop().call_later(HINT_DELAY_S, self._follow_hint)
-
-    def _follow_hint(self) -> None:
-        """Look, unless a call is in flight: then its end brings us here again."""
-        self._hint_waits = self._in_flight
-        if not self._hint_waits and not self._ended:
-            self._hint = None
-            self.post(LookRequested(cause=Cause.EVENT))
+    @property
+    def doubtful(self) -> bool:
+        """Whether a look may change what a request meets: open outcome, or witnesses differ."""
+        record = self.record
+        return record is not None and (record.open is not None or record.diverged is not None)
 
     @property
-    def _in_flight(self) -> bool:
-        op = self.record.open if self.record else None
-        return op is not None and op.call is Call.IN_FLIGHT
+    def look_in_s(self) -> float | None:
+        """When the settle loop asks next; None where nothing is to be settled."""
+        return self._look_again.due_in_s
+
+    def hint(self, cause: Cause) -> None:
+        """Something suggests a look, a moment later: one look for all hints until then."""
+        self._hint = cause
+        if not self._hinted.armed:
+            self._hinted.arm(HINT_DELAY_S)
+
+    def tick(self) -> None:
+        """Take the round's tick; one that has not been looked at yet stands for the next too."""
+        if not self._ticked and not self._ended:
+            self._ticked = True
+            self.post(Ticked())
 
     def post(self, happened: Input) -> None:
         """Put an input in line; never waits."""
@@ -136,8 +158,23 @@ class Worker:
         self._inbox.put_nowait(happened)
 
     async def quiet(self) -> None:
-        """Return when no input waits and nothing runs but calls that nobody waits for any more."""
+        """Return when no input waits and nothing runs that a caller or the disk waits for."""
         await self._quiet.wait()
+
+    def _follow_hint(self) -> None:
+        """Look, unless a call is in flight: then its end brings us here again."""
+        if self._hint is not None and not self._in_flight and not self._ended:
+            cause, self._hint = self._hint, None
+            self.post(LookRequested(cause=cause))
+
+    def _settle_look(self) -> None:
+        if not self._ended:
+            self.post(LookRequested(cause=Cause.SETTLE))
+
+    @property
+    def _in_flight(self) -> bool:
+        op = self.record.open if self.record else None
+        return op is not None and op.call is Call.IN_FLIGHT
 
     def _admit(self) -> None:
         if self._ended:
@@ -150,18 +187,25 @@ class Worker:
     async def _run(self) -> None:
         while not self._ended:
             happened = await self._inbox.get()
+            self._ticked = self._ticked and not isinstance(happened, Ticked)
             await self._apply(happened)
             self._ended = self.record is None and self._inbox.empty()
             self._note_quiet()
 
     def _note_quiet(self) -> None:
-        abandoned = all(isinstance(effect, CallRuntime) for effect, *_ in self._effects)
-        if self._inbox.empty() and abandoned and not self._in_flight:
+        op = self.record.open if self.record else None
+        owed = op is not None and not op.answered and (self._in_flight or op.failure is not None)
+        ending = any(kind in {Heal, Destroy} for kind, *_ in self._running)
+        if self._inbox.empty() and not owed and not ending:
             self._quiet.set()
 
     async def _apply(self, happened: Input) -> None:
         try:
+            happened = await self._remembering(happened)
             decision = self._decide(happened)
+        except CubeletError as refused:
+            self._fail_request(happened, refused.fault)
+            return
         except Exception as bug:  # noqa: BLE001 - a broken rule changes nothing and hangs nobody.
             self._broken(happened, bug)
             return
@@ -173,14 +217,23 @@ class Worker:
         asks = any(isinstance(effect, Query) for effect in decision.effects)
         if isinstance(happened, Observed) or (isinstance(happened, LookRequested) and not asks):
             self._waiters.wake_lookers()
-        if self._hint_waits:
+        if self._hint is not None and not self._hinted.armed:
             self._follow_hint()
+
+    async def _remembering(self, happened: Input) -> Input:
+        """A request with a key, and what the store knows of that: in its turn, so nothing slips."""
+        if not isinstance(happened, Asked) or happened.key is None:
+            return happened
+        told = await self._around.store.outcome(self.id, happened.key.value)
+        return replace(happened, remembered=told)
 
     def _decide(self, happened: Input) -> Decision:
         around = self._around
         return step(self.record, happened, around.clock.now(), around.executor.policy)
 
     def _become(self, record: Record | None) -> None:
+        if record is None or record.open is None:
+            self._look_again.disarm()
         if record is not self.record or record is None:
             self.record = record
             self._around.publish(self)
@@ -188,23 +241,30 @@ class Worker:
     async def _write(self, happened: Input, decision: Decision) -> bool:
         """Commit the decision; where the store refuses, nothing is acknowledged."""
         change = Change(
-            id=self.id, record=decision.record, entries=decision.entries, synced=decision.synced
+            id=self.id,
+            record=decision.record,
+            entries=decision.entries,
+            outcomes=decision.outcomes,
+            snapshots=decision.snapshots,
+            synced=decision.synced,
         )
         try:
             await self._around.store.commit(change)
         except CubeletError as refused:
             self._not_written(happened, decision, refused.fault)
             return False
+        for snapshot in decision.snapshots:
+            self._around.catalogue(snapshot)
         for entry in decision.entries:
             asyncio.get_running_loop().call_later(LOG_DELAY_S, _log_transition, entry)
         return True
 
     def _not_written(self, happened: Input, decision: Decision, fault: Fault) -> None:
-        """Tell whoever waits for this change that the store refused it."""
+        """Tell whoever waits for this change that the store refused it, and try again later."""
         _log.error("change_not_written", sandbox=self.id, reason=fault.message)
         record = self.record
         if isinstance(happened, CallReturned) and record is not None:
-            record = settle.not_written(record, happened, fault)
+            record = calls.not_written(record, happened, fault)
         self._become(record)
         self._fail_request(happened, fault)
         for effect in decision.effects:
@@ -215,6 +275,8 @@ class Worker:
                     self._waiters.complete_deletes(fault)
                 case _:
                     pass  # It was to follow a change that is not there.
+        if record is not None and record.open is not None and not self._in_flight:
+            self._look_again.arm(self._around.executor.policy.settle_max_s)
 
     def _broken(self, happened: Input, bug: Exception) -> None:
         _log.error("decision_broken", sandbox=self.id, input=type(happened).__name__, exc_info=bug)
@@ -222,13 +284,12 @@ class Worker:
         self._fail_request(happened, Fault(code=Code.INTERNAL, reason=Reason.BUG, message=message))
 
     def _fail_request(self, happened: Input, fault: Fault) -> None:
-        match happened:
-            case CreateRequested() | PauseRequested() | ResumeRequested():
-                self._waiters.complete(happened.op_id, None, fault)
-            case DeleteRequested():
-                self._waiters.complete_deletes(fault)
-            case _:
-                self._waiters.wake_lookers()
+        if isinstance(happened, DeleteRequested):
+            self._waiters.complete_deletes(fault)
+        elif isinstance(happened, Asked):
+            self._waiters.complete(happened.op_id, None, fault)
+        else:
+            self._waiters.wake_lookers()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -236,22 +297,28 @@ class Worker:
                 self._waiters.complete(op_id, self.record, fault)
             case CompleteDeletes(fault=fault):
                 self._waiters.complete_deletes(fault)
+            case Replay(op_id=op_id, outcome=outcome):
+                self._waiters.complete(op_id, outcome.record, outcome.fault)
+            case Join(op_id=op_id, to_op_id=to_op_id):
+                self._waiters.join(op_id, to_op_id)
+            case Arm(delay_s=delay_s):
+                self._look_again.arm(delay_s * (1 - 0.2 * self._around.chance.fraction()))
             case Forget():
                 self._waiters.wake_lookers()
-            case CallRuntime() | Query() | Destroy():
+            case CallRuntime() | Query() | Heal() | Destroy():
                 self._start(effect)
 
     def _start(self, effect: RuntimeEffect) -> None:
         """Run an effect as a task; of the same one, about the same call, only one at a time."""
         record = self.record
         assert record is not None  # noqa: S101 - an effect on the runtime comes with a record.
-        key = (effect, record.epoch, record.open.call if record.open else None)
-        if key in self._effects:
+        running = (type(effect), record.epoch, record.open.call if record.open else None)
+        if running in self._running:
             return
-        self._effects.add(key)
+        self._running.add(running)
         name = f"{type(effect).__name__}-{self.id}"
         task = self._around.supervisor.spawn(self._work(effect, record), name=name)
-        task.add_done_callback(lambda _: self._effect_done(key))
+        task.add_done_callback(lambda _: self._effect_done(running))
 
     def _work(self, effect: RuntimeEffect, record: Record) -> Coroutine[object, object, None]:
         executor = self._around.executor
@@ -260,7 +327,9 @@ class Worker:
                 wanted = partial(self._is_open, effect.epoch)
                 return executor.call(effect, record, self.post, wanted=wanted)
             case Query():
-                return executor.query(effect, record, self.post)
+                return executor.query(effect, record, self.post, self.questions)
+            case Heal():
+                return executor.heal(effect, record, self.post)
             case Destroy():
                 return executor.destroy(record, self.post)
 
@@ -268,8 +337,8 @@ class Worker:
         op = self.record.open if self.record else None
         return op is not None and op.epoch == epoch
 
-    def _effect_done(self, key: tuple[RuntimeEffect, int, Call | None]) -> None:
-        self._effects.discard(key)
+    def _effect_done(self, running: _Running) -> None:
+        self._running.discard(running)
         self._note_quiet()
 
 

@@ -12,7 +12,6 @@ from cubelet.engine.ports import Change, Loaded
 from cubelet.store.limits import LIMITS, Limits
 from cubelet.store.operations import told_again
 from cubelet.store.problems import closed, snapshot_taken
-from cubelet.store.snapshots import label
 
 
 class MemoryStore:
@@ -25,6 +24,7 @@ class MemoryStore:
         loaded = loaded or Loaded()
         self._records = {record.id: record for record in loaded.records}
         self._unreadable = dict(loaded.unreadable)
+        self._unreadable_snapshots = loaded.unreadable_snapshots
         self._catalog = {snapshot.id: snapshot for snapshot in loaded.snapshots}
         self._entries: deque[Entry] = deque(maxlen=limits.entries)
         self._outcomes: dict[tuple[str, str], Outcome] = {}
@@ -45,6 +45,7 @@ class MemoryStore:
             records=tuple(self._records[key] for key in sorted(self._records)),
             unreadable=dict(self._unreadable),
             snapshots=tuple(self._catalog.values()),
+            unreadable_snapshots=self._unreadable_snapshots,
         )
 
     async def commit(self, change: Change) -> None:
@@ -81,7 +82,7 @@ class MemoryStore:
 
     def _check_names(self, change: Change) -> None:
         for snapshot in change.snapshots:
-            if snapshot.id in self._catalog or label(snapshot.id) in self._unreadable:
+            if snapshot.id in self._catalog or snapshot.id in self._unreadable_snapshots:
                 raise snapshot_taken(snapshot.id)
 
     def _remember(self, outcomes: Sequence[Outcome]) -> None:

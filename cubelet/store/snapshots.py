@@ -37,11 +37,5 @@ def put(conn: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def load(conn: sqlite3.Connection) -> tuple[tuple[Snapshot, ...], dict[str, str]]:
-    """All entries, oldest first, and why each row that is none cannot be read, by `label`."""
-    entries, unreadable = codec.decode_rows(conn.execute(_ALL), codec.SNAPSHOT)
-    return entries, {label(snapshot_id): why for snapshot_id, why in unreadable.items()}
-
-
-def label(snapshot_id: str) -> str:
-    """Its name among all that is unreadable. No sandbox has it: an id has no space."""
-    return f"snapshot {snapshot_id}"
+    """All entries, oldest first, and why each row that is none cannot be read."""
+    return codec.decode_rows(conn.execute(_ALL), codec.SNAPSHOT)

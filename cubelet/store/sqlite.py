@@ -98,7 +98,12 @@ class SqliteStore:
 def _load(conn: sqlite3.Connection) -> Loaded:
     records, unreadable = sandboxes.load(conn)
     catalog, unusable = snapshots.load(conn)
-    return Loaded(records=records, unreadable=unreadable | unusable, snapshots=catalog)
+    return Loaded(
+        records=records,
+        unreadable=unreadable,
+        snapshots=catalog,
+        unreadable_snapshots=unusable,
+    )
 
 
 def _applier(change: Change, limits: Limits) -> Callable[[sqlite3.Connection], None]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from cubelet.core.effects import Entry
+from cubelet.core.bindings import CommitPlan, Snapshot
 from cubelet.core.evidence import Alive, Evidence, Gone, Status
 from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.model import Call, Handle, Now, Record
 from cubelet.core.policy import Policy
 from cubelet.core.spec import HttpHook, Spec
 from cubelet.engine.engine import Engine
-from cubelet.engine.ports import CallFailed, Capabilities, Change, Loaded
+from cubelet.engine.ports import CallFailed, Capabilities, Committed
+from tests.support.stores import RecordingStore
 
 SPEC = Spec(runtime="toy", args=("count",))
 HANDLE = Handle(
@@ -41,37 +42,11 @@ class CountingIds:
         return f"id{self._given}"
 
 
-class MemoryStore:
-    """Keeps the last record and all entries; refuses the commits that `refuse` names by number."""
+class NoChance:
+    """Never shortens anything."""
 
-    def __init__(self, loaded: Loaded | None = None) -> None:
-        self.loaded = loaded or Loaded()
-        self.records = {record.id: record for record in self.loaded.records}
-        self.entries: list[Entry] = []
-        self.commits = 0
-        self.synced: list[bool] = []
-        self.refuse: Callable[[int], Exception | None] = lambda _: None
-
-    async def load(self) -> Loaded:
-        return self.loaded
-
-    async def commit(self, change: Change) -> None:
-        self.commits += 1
-        refusal = self.refuse(self.commits)
-        if refusal is not None:
-            raise refusal
-        self.synced.append(change.synced)
-        self.entries.extend(change.entries)
-        if change.record is None:
-            self.records.pop(change.id, None)
-        else:
-            self.records[change.id] = change.record
-
-    async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
-        return [entry for entry in self.entries if entry.sandbox_id == sandbox_id][-limit:]
-
-    async def close(self) -> None:
-        return
+    def fraction(self) -> float:
+        return 0.0
 
 
 Action = Callable[["ToyRuntime"], Awaitable[None]]
@@ -87,6 +62,7 @@ class ToyRuntime:
     calls: list[str] = field(default_factory=list)
     silent: bool = False
     alive: bool = False
+    generation: int = 0
     destroy_fault: Fault | None = None
     name: str = "toy"
     capabilities: Capabilities = field(default_factory=Capabilities)
@@ -109,6 +85,7 @@ class ToyRuntime:
         self.calls.append("resume")
         await self._next()
         self.status = Status.RUNNING
+        self.generation += self.capabilities.opaque_restore
 
     async def state(self, record: Record) -> Evidence:
         self.calls.append("state")
@@ -116,13 +93,34 @@ class ToyRuntime:
             await asyncio.Event().wait()
         if self.evidence is not None:
             return self.evidence
-        return Alive(status=self.status, pid=2) if self.alive else Gone(why="no process")
+        return self._living() if self.alive else Gone(why="no process")
+
+    async def commit(self, record: Record, plan: CommitPlan) -> Committed:
+        self.calls.append(f"commit {plan.snapshot_id} {plan.mode} {plan.base_id}".rstrip())
+        await self._next()
+        return Committed(path=f"/toy/{plan.snapshot_id}", generation=self.generation)
+
+    async def rollback(self, record: Record, snapshot: Snapshot) -> int:
+        self.calls.append(f"rollback {snapshot.id}")
+        await self._next()
+        self.generation += 1
+        return self.generation
+
+    async def heal(self, record: Record, *, frozen: bool) -> None:
+        self.calls.append("heal by freezing" if frozen else "heal by thawing")
+        await self._next()
+        self.evidence = None
+        self.status = Status.PAUSED if frozen else Status.RUNNING
 
     async def destroy(self, record: Record) -> None:
         self.calls.append("destroy")
         if self.destroy_fault is not None:
             raise CallFailed(self.destroy_fault, call=Call.ANSWERED)
         self.alive = False
+
+    def _living(self) -> Alive:
+        counted = self.generation if self.capabilities.opaque_restore else None
+        return Alive(status=self.status, pid=2, generation=counted)
 
     async def _next(self) -> None:
         if self.plans:
@@ -176,7 +174,7 @@ class Tube:
     """One engine with all that it stands on."""
 
     toy: ToyRuntime = field(default_factory=ToyRuntime)
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: RecordingStore = field(default_factory=RecordingStore)
     hooks: ToyHooks = field(default_factory=ToyHooks)
     policy: Policy = field(default_factory=Policy)
 
@@ -187,6 +185,7 @@ class Tube:
             hooks=self.hooks,
             clock=LoopClock(),
             ids=CountingIds(),
+            chance=NoChance(),
             policy=self.policy,
         )
 
@@ -199,5 +198,4 @@ class Tube:
 
     def restarted(self) -> Tube:
         """The same shim and disk under a new agent, as after kill -9."""
-        records = list(self.store.records.values())
-        return replace(self, store=MemoryStore(Loaded(records=records)))
+        return replace(self, store=self.store.reopened())

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cubelet.core.bindings import CommitPlan, Mode, Snapshot
+from cubelet.core.evidence import Status
 from cubelet.core.faults import Code, Fault, Reason
-from cubelet.core.model import Call, Handle, Now, Operation, OpKind, Record
+from cubelet.core.model import (
+    Call,
+    Divergence,
+    Handle,
+    Key,
+    Now,
+    Operation,
+    OpKind,
+    Outcome,
+    Record,
+)
 from cubelet.core.spec import Spec
 
 T0 = Now(wall_ns=10**18, mono_s=1000.0)
@@ -59,6 +71,37 @@ def resuming(call: Call = Call.IN_FLIGHT, *, answered: bool = False) -> Record:
     return replace(PAUSED, epoch=3, open=opened)
 
 
+KEY = Key(value="k", digest="d")
+TOLD = Outcome(sandbox_id="sb", key=KEY, op_id="op1", at_ns=1, record=RUNNING)
+CATALOG = {
+    "snap": Snapshot(
+        id="snap",
+        runtime="toy",
+        sandbox_id="sb",
+        incarnation="first",
+        path="/toy/snap",
+        mode=Mode.FULL,
+        created_at_ns=1,
+    )
+}
+DIVERGED = replace(
+    RUNNING, diverged=Divergence(says=Status.RUNNING, frozen=True, since=T0, seen=2, shown=True)
+)
+
+
+def snapshotting(kind: OpKind, call: Call = Call.IN_FLIGHT, *, answered: bool = False) -> Record:
+    """RUNNING with an open commit or rollback."""
+    plan = CommitPlan(snapshot_id="snap8", mode=Mode.FULL) if kind is OpKind.COMMIT else None
+    opened = replace(op(kind, call), answered=answered, plan=plan, snapshot_id="snap8")
+    return replace(RUNNING, epoch=2, open=opened)
+
+
+def restarted(record: Record) -> Record:
+    """The same with the open operation as a new agent takes it over: no failure is known."""
+    assert record.open is not None
+    return replace(record, open=replace(record.open, call=Call.LOST, failure=None, keys=(KEY,)))
+
+
 def in_every_state() -> dict[str, Record]:
     """One record for each state, and for each phase of each open operation."""
     records = {
@@ -68,6 +111,11 @@ def in_every_state() -> dict[str, Record]:
         "paused": PAUSED,
         "exited": EXITED,
         "deleted": DELETED,
+        "running, diverged": DIVERGED,
+        "running, opaque": replace(RUNNING, opaque_restore=True),
+        "paused, opaque": replace(PAUSED, opaque_restore=True),
+        "pausing, restarted": restarted(pausing()),
+        "resuming, restarted": restarted(resuming()),
         "deleted while created": replace(CREATED, epoch=2, tombstone_at_ns=5),
     }
     for call in Call:
@@ -75,4 +123,6 @@ def in_every_state() -> dict[str, Record]:
             name = f"call {call}, {'answered' if answered else 'waiting'}"
             records[f"pausing, {name}"] = pausing(call, answered=answered)
             records[f"resuming, {name}"] = resuming(call, answered=answered)
+            for kind in (OpKind.COMMIT, OpKind.ROLLBACK):
+                records[f"running, {kind}, {name}"] = snapshotting(kind, call, answered=answered)
     return records

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cubelet.core import settle
+from cubelet.core import calls
 from cubelet.core.effects import CallRuntime, Complete, CompleteDeletes, Destroy
 from cubelet.core.evidence import Ended, Gone
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
@@ -24,7 +24,7 @@ from cubelet.core.inputs import (
 from cubelet.core.machine import step
 from cubelet.core.model import Call, OpKind, Record, State
 from cubelet.core.policy import Policy
-from cubelet.core.table import REQUESTS, Request, Start
+from cubelet.core.table import REQUESTS, Start, Verb
 from tests.support.records import (
     CREATED,
     DELETED,
@@ -40,6 +40,8 @@ from tests.support.records import (
 )
 
 POLICY = Policy()
+OPEN_PAUSE = pausing(Call.ABANDONED, answered=True)
+OPEN_RESUME = resuming(Call.ABANDONED, answered=True)
 
 
 def refusal(record: Record | None, request: PauseRequested | ResumeRequested) -> Fault:
@@ -52,11 +54,13 @@ def refusal(record: Record | None, request: PauseRequested | ResumeRequested) ->
 
 
 def test_the_table_is_complete() -> None:
-    assert set(REQUESTS) == {(state, request) for state in State for request in Request}
+    assert set(REQUESTS) == {(state, request) for state in State for request in Verb}
     starts = {key: rule.kind for key, rule in REQUESTS.items() if isinstance(rule, Start)}
     assert starts == {
-        (State.RUNNING, Request.PAUSE): OpKind.PAUSE,
-        (State.PAUSED, Request.RESUME): OpKind.RESUME,
+        (State.RUNNING, Verb.PAUSE): OpKind.PAUSE,
+        (State.PAUSED, Verb.RESUME): OpKind.RESUME,
+        (State.RUNNING, Verb.COMMIT): OpKind.COMMIT,
+        (State.RUNNING, Verb.ROLLBACK): OpKind.ROLLBACK,
     }
 
 
@@ -65,9 +69,9 @@ def test_the_table_is_complete() -> None:
     [
         (CREATED, Reason.CREATE_IN_PROGRESS, Reason.CREATE_IN_PROGRESS),
         (RUNNING, None, Reason.ALREADY_RUNNING),
-        (pausing(), Reason.PAUSE_IN_PROGRESS, Reason.PAUSE_IN_PROGRESS),
+        (OPEN_PAUSE, Reason.PAUSE_IN_PROGRESS, Reason.PAUSE_IN_PROGRESS),
         (PAUSED, Reason.ALREADY_PAUSED, None),
-        (resuming(), Reason.RESUME_IN_PROGRESS, Reason.RESUME_IN_PROGRESS),
+        (OPEN_RESUME, Reason.RESUME_IN_PROGRESS, Reason.RESUME_IN_PROGRESS),
         (EXITED, Reason.NOT_RUNNING, Reason.NOT_RUNNING),
         (DELETED, Reason.DELETE_IN_PROGRESS, Reason.DELETE_IN_PROGRESS),
     ],
@@ -77,7 +81,7 @@ def test_what_is_not_allowed_is_refused_with_its_reason(
 ) -> None:
     for request, reason in (
         (PauseRequested(op_id="op9"), pause),
-        (ResumeRequested(op_id="op9", opaque_restore=True), resume),
+        (ResumeRequested(op_id="op9"), resume),
     ):
         if reason is not None:
             fault = refusal(record, request)
@@ -89,7 +93,7 @@ def test_what_is_not_allowed_is_refused_with_its_reason(
     ("record", "request_", "state", "kind"),
     [
         (RUNNING, PauseRequested(op_id="op9"), State.PAUSING, OpKind.PAUSE),
-        (PAUSED, ResumeRequested(op_id="op9", opaque_restore=True), State.RESUMING, OpKind.RESUME),
+        (PAUSED, ResumeRequested(op_id="op9"), State.RESUMING, OpKind.RESUME),
     ],
 )
 def test_an_operation_begins_with_its_intent(
@@ -107,8 +111,8 @@ def test_only_what_a_power_cut_could_make_wrong_is_synced_before_the_call() -> N
         return step(record, request, at(1), POLICY).synced
 
     assert not synced(RUNNING, PauseRequested(op_id="op9"))
-    assert not synced(PAUSED, ResumeRequested(op_id="op9", opaque_restore=False))
-    assert synced(PAUSED, ResumeRequested(op_id="op9", opaque_restore=True))
+    assert not synced(PAUSED, ResumeRequested(op_id="op9"))
+    assert synced(replace(PAUSED, opaque_restore=True), ResumeRequested(op_id="op9"))
     assert synced(RUNNING, DeleteRequested(op_id="op9"))
     paused = CallReturned(epoch=2, kind=OpKind.PAUSE, call=Call.ANSWERED)
     assert synced(pausing(), paused)
@@ -167,13 +171,13 @@ def test_an_end_keeps_what_is_known_of_it() -> None:
 def test_an_outcome_that_was_not_written_leaves_the_operation_open_and_answered() -> None:
     store_failed = Fault(code=Code.UNAVAILABLE, reason=Reason.STORE_FAILED, message="disk full")
     returned = CallReturned(epoch=1, kind=OpKind.CREATE, call=Call.ANSWERED, handle=HANDLE)
-    record = settle.not_written(CREATED, returned, store_failed)
+    record = calls.not_written(CREATED, returned, store_failed)
     assert record.open is not None
     assert (record.open.call, record.open.answered) == (Call.ANSWERED, True)
     assert (record.open.failure, record.handle) == (store_failed, HANDLE)
-    assert settle.not_written(RUNNING, returned, store_failed) is RUNNING
+    assert calls.not_written(RUNNING, returned, store_failed) is RUNNING
     stale = replace(returned, epoch=7, failure=FAILURE)
-    assert settle.not_written(CREATED, stale, store_failed) is CREATED
+    assert calls.not_written(CREATED, stale, store_failed) is CREATED
 
 
 @pytest.mark.parametrize("text", ["a", "0" * 76, "a.b_c-d", "A1"])

@@ -8,39 +8,64 @@ from typing import get_args
 
 import pytest
 
+from cubelet.core.bindings import INVALID_BASE
 from cubelet.core.effects import (
     CallRuntime,
     Complete,
-    CompleteDeletes,
     Decision,
     Destroy,
     Forget,
+    Heal,
+    Join,
     Query,
+    Replay,
 )
-from cubelet.core.evidence import Alive, Ended, Evidence, Gone, NoAnswer, Status
+from cubelet.core.evidence import Alive, Contradicted, Ended, Evidence, Gone, NoAnswer, Status
 from cubelet.core.inputs import (
+    Asked,
     CallOverdue,
     CallReturned,
     Cause,
+    CommitRequested,
     CreateRequested,
     DeleteRequested,
     DestroyEnded,
+    Expected,
+    HealEnded,
     Input,
     LookRequested,
     Observed,
     PauseRequested,
     Recovered,
+    RepairRequested,
     ResumeRequested,
+    RollbackRequested,
+    Ticked,
 )
 from cubelet.core.machine import step
 from cubelet.core.model import Call, OpKind, Record, State
 from cubelet.core.policy import Policy
 from cubelet.core.table import EDGES
-from tests.support.records import FAILURE, HANDLE, SPEC, at, in_every_state
+from tests.support.records import (
+    CATALOG,
+    FAILURE,
+    HANDLE,
+    KEY,
+    SPEC,
+    TOLD,
+    at,
+    in_every_state,
+)
 
 POLICY = Policy()
 EVIDENCE: list[Evidence] = [
     *(Alive(status=status, pid=2) for status in Status),
+    *(
+        Contradicted(says=says, frozen=says is not Status.PAUSED, pid=2)
+        for says in (Status.RUNNING, Status.PAUSED)
+    ),
+    Alive(status=Status.RUNNING, pid=99),
+    Alive(status=Status.RUNNING, pid=2, generation=7),
     Ended(exit_code=1, finished_at_ns=9),
     Gone(why="nothing there"),
     NoAnswer(why="silence"),
@@ -48,8 +73,18 @@ EVIDENCE: list[Evidence] = [
 REQUESTS: list[Input] = [
     CreateRequested(op_id="op9", id="sb", namespace="default", incarnation="second", spec=SPEC),
     PauseRequested(op_id="op9"),
-    PauseRequested(op_id="op9", expected_epoch=77),
-    ResumeRequested(op_id="op9", opaque_restore=True),
+    PauseRequested(op_id="op9", expected=Expected(epoch=77)),
+    PauseRequested(op_id="op9", expected=Expected(state=State.EXITED)),
+    ResumeRequested(op_id="op9"),
+    CommitRequested(op_id="op9", snapshot_id="snap9", catalog=CATALOG),
+    CommitRequested(op_id="op9", snapshot_id="snap", catalog=CATALOG),
+    RollbackRequested(op_id="op9", snapshot_id="snap", catalog=CATALOG),
+    RollbackRequested(op_id="op9", snapshot_id=INVALID_BASE, catalog=CATALOG),
+    RepairRequested(op_id="op9"),
+    PauseRequested(op_id="op9", key=KEY),
+    PauseRequested(op_id="op9", key=KEY, remembered=TOLD),
+    PauseRequested(op_id="op9", key=replace(KEY, digest="other"), remembered=TOLD),
+    DeleteRequested(op_id="op9", key=KEY),
     DeleteRequested(op_id="op9"),
 ]
 LIVE = {State.CREATED, State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING}
@@ -74,6 +109,9 @@ def inputs_for(record: Record | None) -> list[Input]:
     ]
     rest: list[Input] = [
         *(LookRequested(cause=cause) for cause in Cause),
+        Ticked(),
+        HealEnded(),
+        HealEnded(op_id="op9", failure=FAILURE),
         DestroyEnded(),
         DestroyEnded(failure=FAILURE),
         Recovered(),
@@ -112,15 +150,11 @@ def check(before: Record | None, happened: Input, decision: Decision) -> None:
     if before is not None:
         check_endings(before, happened, after, decision)
     for effect in decision.effects:
-        assert isinstance(
-            effect, CallRuntime | Query | Destroy | Complete | CompleteDeletes | Forget
-        )
-        if isinstance(effect, CallRuntime | Query | Destroy):
+        if isinstance(effect, CallRuntime | Query | Heal | Destroy):
             assert after is not None
-    if isinstance(happened, PauseRequested | ResumeRequested | CreateRequested):
-        answered = any(isinstance(effect, Complete) for effect in decision.effects)
-        begun = any(isinstance(effect, CallRuntime) for effect in decision.effects)
-        assert answered is not begun
+    if isinstance(happened, Asked) and not isinstance(happened, DeleteRequested):
+        ways = (Complete, Replay, Join, CallRuntime, Heal)
+        assert sum(isinstance(effect, ways) for effect in decision.effects) == 1
 
 
 def check_writing(before: Record | None, decision: Decision) -> None:

@@ -8,7 +8,8 @@ from cubelet.core.evidence import Gone, NoAnswer, Status
 from cubelet.core.faults import Reason
 from cubelet.core.model import State
 from cubelet.engine.ports import Loaded
-from tests.support.engine import SPEC, MemoryStore, Tube, hangs, takes
+from tests.support.engine import SPEC, Tube, hangs, takes
+from tests.support.stores import RecordingStore
 from tests.support.virtual_time import run_virtual
 from tests.unit.engine.test_operations import fault_of, state_of
 
@@ -114,7 +115,7 @@ def test_a_runtime_that_is_not_there_any_more_ends_nothing() -> None:
 
 def test_an_unreadable_record_is_told_and_its_id_not_given_away() -> None:
     async def main() -> None:
-        tube = Tube(store=MemoryStore(Loaded(unreadable={"odd": "version 9"})))
+        tube = Tube(store=RecordingStore(Loaded(unreadable={"odd": "version 9"})))
         engine = tube.engine()
         await engine.start()
         assert (await fault_of(engine.get("odd"))).reason is Reason.UNREADABLE_RECORD

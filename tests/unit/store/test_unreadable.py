@@ -99,19 +99,19 @@ async def test_a_snapshot_that_cannot_be_read_is_no_base_and_keeps_its_name(path
     with pytest.raises(CubeletError) as caught:
         await store.commit(replace(change(revision=2), snapshots=(snapshot("bad"),)))
     assert loaded.snapshots == (snapshot("good"),)
-    assert list(loaded.unreadable) == ["snapshot bad"]
-    assert "malformed" in loaded.unreadable["snapshot bad"]
+    assert loaded.unreadable == {}
+    assert list(loaded.unreadable_snapshots) == ["bad"]
+    assert "malformed" in loaded.unreadable_snapshots["bad"]
     assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
     assert await store.load() == loaded
     await store.close()
 
 
 async def test_memory_keeps_unreadable_names_as_the_disk_does() -> None:
-    store = MemoryStore(Loaded(unreadable={"box": "version 9", "snapshot bad": "malformed"}))
+    unreadable = {"bad": "malformed"}
+    store = MemoryStore(Loaded(unreadable={"box": "old"}, unreadable_snapshots=unreadable))
     with pytest.raises(CubeletError) as caught:
         await store.commit(replace(change(), snapshots=(snapshot("bad"),)))
     assert caught.value.fault.reason is Reason.SNAPSHOT_EXISTS
     await store.commit(change())
-    assert await store.load() == Loaded(
-        records=(record(),), unreadable={"snapshot bad": "malformed"}
-    )
+    assert await store.load() == Loaded(records=(record(),), unreadable_snapshots=unreadable)
