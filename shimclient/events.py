@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EVENTS_SERVICE: Final = "containerd.services.events.ttrpc.v1.Events"
+#: An event comes in the same moment as the answer of the call that caused it, which somebody waits
+#: for; nobody waits for the event. A shim sends its next one once this has its answer.
+FORWARD_DELAY_S: Final = 0.005
 #: The metadata key in which a shim names its namespace.
 NAMESPACE_METADATA: Final = "containerd-namespace-ttrpc"
 _TYPE_PREFIX: Final = "containerd.events."
@@ -124,7 +127,8 @@ class EventsServer:
         self._queue_max = queue_max
         self._arrived = asyncio.Event()
         self._server = Server(
-            {EVENTS_SERVICE: {"Forward": Method(events_pb2.ForwardRequest, self._forward)}}
+            {EVENTS_SERVICE: {"Forward": Method(events_pb2.ForwardRequest, self._forward)}},
+            delay_s=FORWARD_DELAY_S,
         )
         self.received = 0
         self.dropped = 0

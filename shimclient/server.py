@@ -24,6 +24,9 @@ CONNECTIONS_MAX = 256
 class Server:
     """Serves a fixed set of services until `close`. What it has met is in `counters`.
 
+    `delay_s` is how long after its arrival a request is first looked at: for peers that wait for
+    nothing, so that they are never in the way of those that do.
+
     A handler is never cancelled by the server: not when its peer drops, and not by `close`. Whoever
     ends the process decides about those that still run (`running`).
     """
@@ -34,8 +37,9 @@ class Server:
         *,
         inflight_max: int = INFLIGHT_MAX,
         connections_max: int = CONNECTIONS_MAX,
+        delay_s: float = 0.0,
     ) -> None:
-        self._shared = Shared(services, inflight_max, connections_max)
+        self._shared = Shared(services, inflight_max, connections_max, delay_s)
         # asyncio does not keep a listening Server alive by itself, so it is held here.
         self._listeners: list[tuple[asyncio.Server, SocketFile | None]] = []
 

@@ -27,6 +27,9 @@ from shimclient.wire import MESSAGE_BYTES_MAX, Decoder, Flag, Frame, FrameType, 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+#: Bytes of one connection that may wait to be looked at; more are looked at without delay.
+UNREAD_BYTES_MAX = 64 << 10
+
 
 @dataclass(slots=True)
 class Shared:
@@ -35,6 +38,7 @@ class Shared:
     services: Services
     inflight_max: int
     connections_max: int
+    delay_s: float = 0.0
     counters: Counters = field(default_factory=Counters)
     connections: set[ServerConnection] = field(default_factory=set)
     #: Handlers that run. They are held here, since they outlive a connection that drops.
@@ -51,6 +55,7 @@ class ServerConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._decoder = Decoder()
         self._streams = StreamLedger()
+        self._unread = bytearray()  # What came and is not looked at yet, where that may wait.
         self._running = 0
         self._closes_when_idle = False
         self._transport: asyncio.Transport
@@ -58,6 +63,7 @@ class ServerConnection(asyncio.Protocol):
 
     def close_when_idle(self) -> None:
         """Serve what runs and what still comes meanwhile; close as soon as nothing runs."""
+        self._look_at_unread()
         self._closes_when_idle = True
         self._close_if_idle()
 
@@ -78,7 +84,22 @@ class ServerConnection(asyncio.Protocol):
             self.close_when_idle()
 
     def data_received(self, data: bytes) -> None:
-        """Start or answer the requests that these bytes complete."""
+        """Start or answer the requests that these bytes complete, now or `delay_s` later."""
+        if not self._shared.delay_s:
+            self._read(data)
+            return
+        if not self._unread:
+            self._loop.call_later(self._shared.delay_s, self._look_at_unread)
+        self._unread += data
+        if len(self._unread) > UNREAD_BYTES_MAX:
+            self._look_at_unread()
+
+    def _look_at_unread(self) -> None:
+        data = bytes(self._unread)
+        self._unread.clear()
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
         for item in self._decoder.feed(data):
             try:
                 self._take(item)
@@ -87,10 +108,12 @@ class ServerConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Drop the connection with the peer's half of it, as Go's ttrpc does."""
+        self._look_at_unread()
         self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature.
         """Leave the server's list. Handlers run on: half a pause is worse than a whole one."""
+        self._look_at_unread()
         self._shared.connections.discard(self)
         self._outbox.resume()
         self.gone.set()

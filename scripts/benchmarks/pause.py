@@ -1,9 +1,13 @@
 """What the agent adds to a pause and a resume, against the bare call to the same kind of shim.
 
-Two sandboxes of the same runtime: one belongs to an agent process and is paused over gRPC, with its
-two transactions; the other's shim is called straight over ttrpc. Both take turns in one run, so
-that whatever else the machine does weighs on both. In between, a gRPC call that does nothing shows
-what the way to the agent and back costs by itself, and what is left is the agent's own work.
+Three sandboxes of the same runtime. Two belong to an agent process: one is paused through its local
+door (ttrpc), the other through its gRPC door, each with the agent's two transactions. The third's
+shim is called straight over ttrpc, by the same kind of client as the local door. All take turns in
+one run, so that whatever else the machine does weighs on all. In between, a call that does nothing
+shows what each way to the agent and back costs by itself; what is left is the agent's own work.
+
+The limit is for the local door, which local callers and cubecli use. What gRPC adds on its own way
+is shown beside it and not judged.
 """
 
 from __future__ import annotations
@@ -15,12 +19,18 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cubelet.api.v1 import node_pb2, node_pb2_grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from cubelet.api.v1 import node_pb2
 from cubelet.api.v1 import sandboxes_pb2 as api
+from cubelet.api.v1.node_pb2_grpc import NodeStub
+from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
 from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
 from cubelet.runtime.config import RuntimeConfig
@@ -31,7 +41,7 @@ from shimclient.task import Task
 from tests.support.agent_process import AgentProcess
 from tests.support.rootfs import build_rootfs
 
-#: For the whole way from the caller and back.
+#: For the whole way from the caller and back, through the local door.
 ADDED_MS_MAX = 2.0
 #: Until then the agent's write-ahead log still grows, which makes each sync dearer; a log in use is
 #: written over from its beginning.
@@ -49,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=ADDED_MS_MAX,
         metavar="MS",
-        help=f"fail where the agent adds more at the median (default {ADDED_MS_MAX:g})",
+        help="fail where the agent adds more at the median, through its local door"
+        f" (default {ADDED_MS_MAX:g})",
     )
 
 
@@ -57,26 +68,32 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, compare; 0 if the agent adds no more than it may."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         times = asyncio.run(_measure(Path(folder), args.runtime, args.cycles))
-    good, parts = True, []
-    empty_ms = times.median_ms("agent", "empty")
     for name in _OPS:
-        print(f"{name}: bare {times.line('bare', name)}; agent {times.line('agent', name)}")
-        bare_ms, agent_ms = times.median_ms("bare", name), times.median_ms("agent", name)
-        added_ms = agent_ms - bare_ms
-        good &= added_ms <= args.added_ms_max
-        parts.append(
-            f"{name} bare {bare_ms:.2f} ms, agent +{added_ms:.2f} ms (x{agent_ms / bare_ms:.2f}),"
-            f" of that own work {added_ms - empty_ms:.2f} ms"
-        )
-    verdict = "ok" if good else "TOO MUCH"
+        print(f"{name}: " + "; ".join(f"{who} {times.line(who, name)}" for who in _CALLERS))
+    added = {who: {name: times.added_ms(who, name) for name in _OPS} for who in _DOORS}
+    good = all(added_ms <= args.added_ms_max for added_ms in added["local"].values())
+    bare = ", ".join(f"{name} {times.median_ms('bare', name):.2f} ms" for name in _OPS)
+    doors = "; ".join(_door(times, who, added[who]) for who in _DOORS)
     print(
-        f"pause: runtime {args.runtime}, {args.cycles} cycles; {'; '.join(parts)};"
-        f" empty gRPC call {empty_ms:.2f} ms; limit +{args.added_ms_max:g} ms: {verdict}"
+        f"pause: runtime {args.runtime}, {args.cycles} cycles; bare {bare}; {doors};"
+        f" limit +{args.added_ms_max:g} ms for local: {'ok' if good else 'TOO MUCH'}"
     )
     return 0 if good else 1
 
 
+#: Who is called: the shim itself, or the agent through one of its doors.
+_DOORS = ("local", "grpc")
+_CALLERS = ("bare", *_DOORS)
 _OPS = ("pause", "resume")
+
+
+def _door(times: Times, who: str, added: Mapping[str, float]) -> str:
+    empty_ms = times.median_ms(who, "empty")
+    ops = ", ".join(
+        f"{name} +{ms:.2f} ms (x{1 + ms / times.median_ms('bare', name):.2f})"
+        for name, ms in added.items()
+    )
+    return f"{who} {ops}, empty call {empty_ms:.2f} ms"
 
 
 @dataclass
@@ -92,6 +109,10 @@ class Times:
     def median_ms(self, who: str, name: str) -> float:
         """The median without the warm-up."""
         return 1000 * statistics.median(self.taken_s[who, name][WARM_UP:])
+
+    def added_ms(self, who: str, name: str) -> float:
+        """What the median is above that of the bare call."""
+        return self.median_ms(who, name) - self.median_ms("bare", name)
 
     def line(self, who: str, name: str) -> str:
         """Median and 95th percentile, for people."""
@@ -109,7 +130,8 @@ async def _measure(folder: Path, runtime: str, cycles: int) -> Times:
     agent.start()
     try:
         spec = api.Spec(args=_IDLE, template=template)
-        agent.api.Create(api.CreateRequest(id="bench", spec=spec), timeout=60)
+        for who in _DOORS:
+            agent.api.Create(api.CreateRequest(id=who, spec=spec), timeout=60)
         return await _beside_bare_shim(agent, bare_dir, runtime, template, cycles=cycles)
     finally:
         agent.close()
@@ -134,30 +156,67 @@ async def _beside_bare_shim(
         await events.close()
 
 
+Call = Callable[[], Awaitable[object]]
+
+
 async def _take_turns(agent: AgentProcess, handle: Handle, cycles: int) -> Times:
-    client = await Client.connect(handle.address)
-    task = Task(client, version=handle.version)
-    times = Times()
-    pause, resume = api.PauseRequest(id="bench"), api.ResumeRequest(id="bench")
-    node = node_pb2_grpc.NodeStub(agent.channel)
-    of_agent: dict[str, Callable[[], object]] = {
-        "empty": lambda: node.Version(node_pb2.VersionRequest(), timeout=30),
-        "pause": lambda: agent.api.Pause(pause, timeout=30),
-        "resume": lambda: agent.api.Resume(resume, timeout=30),
-    }
-    of_shim = {"pause": task.pause, "resume": task.resume}
-    for _ in range(WARM_UP + cycles):
-        for name in _OPS:
-            begun_s = time.perf_counter()
-            await of_shim[name]("bare", local_timeout_s=30)
-            times.add("bare", name, begun_s)
-            begun_s = time.perf_counter()
-            of_agent[name]()
-            times.add("agent", name, begun_s)
-        await of_shim["pause"]("bare", local_timeout_s=30)
-        await of_shim["resume"]("bare", local_timeout_s=30)
-        begun_s = time.perf_counter()
-        of_agent["empty"]()
-        times.add("agent", "empty", begun_s)
-    await client.close()
+    shim, local = (
+        await Client.connect(handle.address),
+        await Client.connect(str(agent.local_socket)),
+    )
+    async with grpc.aio.insecure_channel(f"unix:{agent.socket}") as channel:
+        calls: dict[str, Mapping[str, Call]] = {
+            "bare": _of_shim(Task(shim, version=handle.version)),
+            "local": _of_local(local),
+            "grpc": _of_grpc(channel),
+        }
+        times = Times()
+        order = deque(_CALLERS)
+        for _ in range(WARM_UP + cycles):
+            for name in _OPS:
+                for who in order:
+                    await _timed(times, who, name, calls[who][name])
+            for who in _DOORS:
+                # Cold, as the others are: a call to the agent that follows runc's work.
+                await calls["bare"]["pause"]()
+                await calls["bare"]["resume"]()
+                await _timed(times, who, "empty", calls[who]["empty"])
+            order.rotate()  # Nobody profits from whom it follows.
+    await shim.close()
+    await local.close()
     return times
+
+
+async def _timed(times: Times, who: str, name: str, call: Call) -> None:
+    begun_s = time.perf_counter()
+    await call()
+    times.add(who, name, begun_s)
+
+
+def _of_shim(task: Task) -> Mapping[str, Call]:
+    return {
+        "pause": lambda: task.pause("bare", local_timeout_s=30),
+        "resume": lambda: task.resume("bare", local_timeout_s=30),
+    }
+
+
+def _of_local(client: Client) -> Mapping[str, Call]:
+    def call(service: str, method: str, request: Message, reply: type[Message]) -> Call:
+        return lambda: client.call(
+            f"cubelet.api.v1.{service}", method, request, reply, local_timeout_s=30
+        )
+
+    return {
+        "empty": call("Node", "Version", node_pb2.VersionRequest(), node_pb2.VersionResponse),
+        "pause": call("Sandboxes", "Pause", api.PauseRequest(id="local"), api.PauseResponse),
+        "resume": call("Sandboxes", "Resume", api.ResumeRequest(id="local"), api.ResumeResponse),
+    }
+
+
+def _of_grpc(channel: grpc.aio.Channel) -> Mapping[str, Call]:
+    sandboxes, node = SandboxesStub(channel), NodeStub(channel)
+    return {
+        "empty": lambda: node.Version(node_pb2.VersionRequest(), timeout=30),
+        "pause": lambda: sandboxes.Pause(api.PauseRequest(id="grpc"), timeout=30),
+        "resume": lambda: sandboxes.Resume(api.ResumeRequest(id="grpc"), timeout=30),
+    }

@@ -37,6 +37,7 @@ class AgentProcess:
     def __init__(self, state_dir: Path, config: str = "") -> None:
         self.state_dir = state_dir
         self.socket = state_dir / "run" / "cubelet.sock"
+        self.local_socket = state_dir / "run" / "cubelet.ttrpc"
         self.log = state_dir / "agent.log"
         self._config = state_dir / "config.toml"
         self._config.write_text(f'state_dir = "{state_dir}"\n{config}')

@@ -11,8 +11,9 @@ from shimclient import CallContext, Client, LocalDeadline, Method, Server
 from shimclient.api.ttrpc_pb2 import Request, Response
 from shimclient.client_connection import ClientConnection
 from shimclient.outbox import JOINED_BYTES_MAX, Outbox
-from shimclient.server_connection import ServerConnection, Shared
+from shimclient.server_connection import UNREAD_BYTES_MAX, ServerConnection, Shared
 from shimclient.wire import Decoder, Frame, encode
+from tests.support.polling import eventually
 from tests.unit.shimclient.fake_transport import FakeTransport
 
 
@@ -141,9 +142,9 @@ async def test_nothing_is_written_to_a_closing_transport() -> None:
 class Serving:
     """A server's connection whose one handler answers when it is released."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, delay_s: float = 0.0) -> None:
         self.release = asyncio.Event()
-        self.shared = Shared({"s": {"M": Method(StringValue, self.handle)}}, 1024, 8)
+        self.shared = Shared({"s": {"M": Method(StringValue, self.handle)}}, 1024, 8, delay_s)
         self.connection = ServerConnection(self.shared)
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)
@@ -240,3 +241,40 @@ async def test_a_deadline_error_names_the_address() -> None:
     client, _, _ = connected()
     with pytest.raises(LocalDeadline, match="unix:///s"):
         await start(client, 0)
+
+
+async def test_requests_that_may_wait_are_looked_at_later_and_in_order() -> None:
+    serving = Serving(delay_s=0.05)
+    serving.release.set()
+    serving.request(1)
+    serving.request(3)
+    await turns(5)
+    assert serving.answered() == []
+    assert not serving.shared.tasks
+    await eventually(lambda: bool(serving.transport.writes), what="both are answered")
+    assert serving.answered() == [1, 3]
+    assert serving.shared.counters.served == 2
+
+
+async def test_many_bytes_that_may_wait_do_not() -> None:
+    serving = Serving(delay_s=3600)
+    serving.connection.data_received(encode(Frame(1, 9, 0, bytes(UNREAD_BYTES_MAX))))
+    assert serving.shared.counters.skipped == 1
+    serving.request(1)
+    assert not serving.shared.tasks
+
+
+@pytest.mark.parametrize("ending", ["eof", "lost", "closed"])
+async def test_what_came_before_the_end_of_a_connection_is_still_looked_at(ending: str) -> None:
+    serving = Serving(delay_s=3600)
+    serving.request(1)
+    if ending == "eof":
+        serving.connection.eof_received()
+    elif ending == "lost":
+        serving.connection.connection_lost(None)
+    else:
+        serving.connection.close_when_idle()
+    assert len(serving.shared.tasks) == 1
+    serving.release.set()
+    await turns(5)
+    assert serving.shared.counters.served == 1
