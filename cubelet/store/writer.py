@@ -139,6 +139,8 @@ class Writer:
             group = list(run_of)
             outcomes = self._write(conn, group) if writes else [_ask(conn, job) for job in group]
             self._tell(self._settle, outcomes)
+            if writes and self._queue.empty():
+                self._get_ready(conn)
         return None not in jobs
 
     def _take(self) -> list[_Job | None]:
@@ -175,6 +177,14 @@ class Writer:
         if synced is not self._synced:
             conn.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self._synced = synced
+
+    def _get_ready(self, conn: sqlite3.Connection) -> None:
+        """Prepare for the other kind of write while nobody waits; a guess costs nothing but that.
+
+        An intent, which is not synced, is followed by its outcome, which is, and so in turn.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._set_synced(conn, synced=not self._synced)
 
     def _tell(self, what: Callable[..., object], *args: object) -> None:
         """Have it called in the loop; a loop that is closed has nobody left who waits."""

@@ -87,6 +87,21 @@ async def test_a_transaction_is_synced_if_one_of_its_changes_is_to_be(writer: Wr
     assert seen[3:] == [full]
 
 
+async def test_an_idle_connection_is_ready_for_the_other_kind_of_write(writer: Writer) -> None:
+    """An intent is followed by its outcome; a changed mode would be in the way of either."""
+
+    def mode(conn: sqlite3.Connection) -> int:
+        found: int = conn.execute("PRAGMA synchronous").fetchone()[0]
+        return found
+
+    normal, full = 1, 2
+    await writer.write(put(1), synced=False)
+    assert await writer.read(mode) == full
+    assert await writer.read(mode) == full
+    await writer.write(put(2))
+    assert await writer.read(mode) == normal
+
+
 async def test_what_waits_shares_one_transaction(writer: Writer) -> None:
     gate, held = await hold(writer)
     tasks = await start(writer, *map(put, range(256)))
