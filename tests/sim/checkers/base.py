@@ -1,0 +1,134 @@
+"""What a checker is told, and what it can look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cubelet.core.bindings import CommitPlan
+from cubelet.core.faults import Fault
+from cubelet.core.model import Key, Record
+from cubelet.engine.ports import Change
+from shimclient.fake.memory import Image, Mode
+from tests.sim.calls import ShimCall
+from tests.sim.shim import Shim
+
+if TYPE_CHECKING:
+    from tests.sim.agent import Agent
+    from tests.sim.disk import Disk
+    from tests.sim.runtime import SimRuntime
+    from tests.sim.world import World
+
+T_OP_S = 30.0
+T_QUERY_S = 5.0
+T_STUCK_S = 60.0
+T_SETTLE_S = 10.0
+RELIST_S = 10.0
+SLACK_S = 1.0
+T_SNAPSHOT_S = 60.0
+T_CREATE_S = 60.0
+T_DESTROY_S = 30.0
+T_HEAL_S = 10.0
+
+
+class Violated(Exception):
+    """A promise is broken."""
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """One request on its way. `first_s`: when the first one with the same key was sent."""
+
+    kind: str
+    sandbox_id: str
+    at_s: float
+    first_s: float
+    life: int
+    key: Key | None = None
+    #: Whether the agent had this key before, of whatever request.
+    repeated: bool = False
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of it: exactly one of `ok`, `fault`, or neither where nobody answered."""
+
+    ok: bool
+    record: Record | None = None
+    fault: Fault | None = None
+
+
+@dataclass(slots=True)
+class Facts:
+    """The whole truth."""
+
+    world: World
+    disk: Disk
+    agent: Agent
+    runtimes: Mapping[str, SimRuntime]
+
+    def shim(self, record: Record) -> Shim | None:
+        """The shim of a record's incarnation."""
+        return self.runtimes[record.spec.runtime].find(record)
+
+    def shims(self) -> list[Shim]:
+        """All that ever were."""
+        return [shim for runtime in self.runtimes.values() for shim in runtime.shims.values()]
+
+    def settled_since_s(self, shim: Shim) -> float:
+        """From then on agent, store and shim worked and were true, as far as it is known now."""
+        return max(
+            shim.honest_since_s, self.disk.good_since_s, self.agent.up_since_s, shim.lied_at_s
+        )
+
+
+class Checker:
+    """Overrides what it wants to hear of."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.world = facts.world
+
+    def fail(self, text: str) -> None:
+        """End the run here."""
+        raise Violated(text)
+
+    def written(self, before: Record | None, change: Change) -> None:
+        """A transaction has reached the disk."""
+
+    def calling(self, record: Record, kind: str, call: ShimCall | None) -> None:
+        """The engine makes a runtime call, a create included."""
+
+    def called(self, record: Record, call: ShimCall) -> None:
+        """The engine has learned how its call ended."""
+
+    def healing(self, record: Record, shim: Shim | None) -> None:
+        """The engine goes past the shim."""
+
+    def destroying(self, record: Record) -> None:
+        """The engine removes a sandbox."""
+
+    def committing(self, shim: Shim, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
+        """A shim is about to write a snapshot."""
+
+    def committed(self, shim: Shim, plan: CommitPlan, image: Image) -> None:
+        """It has written it."""
+
+    def asked(self, asked: Asked) -> None:
+        """A caller has sent a request."""
+
+    def answered(self, asked: Asked, answer: Answer) -> None:
+        """A caller has its answer, or knows that none will come."""
+
+    def serving(self) -> None:
+        """A new agent has started."""
+
+    def died(self, *, power: bool) -> None:
+        """The agent is gone, and what it had not written with it."""
+
+    def sampled(self, view: Sequence[Record]) -> None:
+        """Once a second: what readers see."""
+
+    def quiet(self, view: Sequence[Record]) -> None:
+        """The calm has lasted long enough for everything to be right."""

@@ -1,0 +1,55 @@
+"""I9: what was answered OK is on disk, outlives kills and power cuts, and is seen by readers."""
+
+from __future__ import annotations
+
+from cubelet.core.model import Record
+from cubelet.engine.ports import Change
+from tests.sim.checkers.base import Answer, Asked, Checker, Facts
+
+_WRITES = frozenset({"create", "pause", "resume", "commit", "rollback"})
+
+
+class Durable(Checker):
+    """Remembers the newest revision that somebody was told of."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._told: dict[str, Record] = {}
+        self._let_go: set[str] = set()
+
+    def written(self, before: Record | None, change: Change) -> None:
+        if before is not None and (change.record is None or change.record.tombstone_at_ns):
+            self._let_go.add(before.incarnation)
+
+    def answered(self, asked: Asked, answer: Answer) -> None:
+        record = answer.record
+        if not answer.ok or asked.kind not in _WRITES or record is None:
+            return
+        known = self._told.get(record.incarnation)
+        if known is None or known.revision < record.revision:
+            self._told[record.incarnation] = record
+        self._check(record)
+        engine = self.facts.agent.engine
+        if engine is None or record.incarnation in self._let_go:
+            return
+        seen = next((one for one in engine.view() if one.id == record.id), None)
+        if seen is None or (
+            seen.incarnation == record.incarnation and seen.revision < record.revision
+        ):
+            self.fail(f"I9 {record.id}: readers do not see what was answered")
+
+    def died(self, *, power: bool) -> None:
+        for record in self._told.values():
+            self._check(record)
+
+    def _check(self, told: Record) -> None:
+        if told.incarnation in self._let_go:
+            return
+        written = self.facts.disk.tables.records.get(told.id)
+        if written is None or written.incarnation != told.incarnation:
+            self.fail(f"I9 {told.id}: was answered OK and is not on disk")
+        elif written.revision < told.revision:
+            self.fail(
+                f"I9 {told.id}: revision {told.revision} was answered OK,"
+                f" {written.revision} is on disk"
+            )
