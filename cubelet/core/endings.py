@@ -43,9 +43,10 @@ def delete(record: Record, request: DeleteRequested, now: Now) -> Decision:
     outcomes: tuple[Outcome, ...] = ()
     op = record.open
     if op is not None and not creating:
+        fault = op.failure if op.answered and op.failure else _deleted_meanwhile(record)
         if not op.answered:
-            fault = _deleted_meanwhile(record)
             effects = (Complete(op_id=op.op_id, fault=fault), *effects)
+        if not op.noted:
             outcomes = keys.answers(op, sandbox_id=record.id, now=now, fault=fault, record=None)
         op = None
     after = replace(after, tombstone_at_ns=now.wall_ns, epoch=record.epoch + 1, open=op)

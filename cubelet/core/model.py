@@ -94,6 +94,8 @@ class Operation:
     heals: int = 0
     #: The keys of the caller and of those who joined it; all of them get the same answer.
     keys: tuple[Key, ...] = ()
+    #: Whether that answer is kept under the keys; a store that failed may have refused it.
+    noted: bool = False
     #: How a commit is made; None for every other kind.
     plan: CommitPlan | None = None
     #: The snapshot that a commit makes, or a rollback goes back to.

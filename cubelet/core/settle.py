@@ -55,16 +55,19 @@ def conclude(
     assert op is not None  # noqa: S101 - it concludes an operation.
     effects: tuple[Effect, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    tells = not op.answered and (op.failure is not None or verdict is not Verdict.OPEN)
+    known = op.failure is not None or verdict is not Verdict.OPEN
+    tells = known and not op.answered
+    fault = _told(op, after, verdict)
     if tells:
-        fault = _told(op, after, verdict)
         effects = (Complete(op_id=op.op_id, fault=fault),)
+    if known and not op.noted:
         outcomes = keys.answers(op, sandbox_id=after.id, now=now, fault=fault, record=after)
     if after.open is not None:
         effects = (*effects, Arm(delay_s=_delay_s(op, policy)))
         asked = replace(after.open, attempt=op.attempt + 1, answered=op.answered or tells)
-        after = replace(after, open=asked)
-    if after.open is not None and not tells and after.bindings == before.bindings:
+        after = replace(after, open=replace(asked, noted=op.noted or known))
+    told = tells or bool(outcomes)
+    if after.open is not None and not told and after.bindings == before.bindings:
         return keep(after, *effects)
     return write(
         before,
