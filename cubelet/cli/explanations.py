@@ -102,7 +102,7 @@ def _next(reply: ExplainResponse) -> Sequence[str]:
 def _when(step: Step) -> str:
     after_s = _after_s(step)
     if after_s is None:
-        return "then"
+        return "later"
     return f"in {age(after_s)}" if after_s >= 1 else "now"
 
 
@@ -120,7 +120,7 @@ def _journal(entries: Sequence[JournalEntry], *, now_ns: int) -> Sequence[str]:
 
 def _change(entry: JournalEntry) -> str:
     before, after = journals.before(entry), state_name(entry.after)
-    return after if before == after else f"{before or 'new'} > {after}"
+    return after if before == after else f"{before or 'new'} -> {after}"
 
 
 def _block(title: str, rows: Sequence[Sequence[str]]) -> Sequence[str]:

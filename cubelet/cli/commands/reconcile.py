@@ -35,7 +35,7 @@ def _text(forecast: Forecast) -> str:
     before, after = state_name(forecast.before), state_name(forecast.after)
     rows = [
         ("answer", forecast.evidence),
-        ("state", before if before == after else f"{before} > {after}"),
+        ("state", before if before == after else f"{before} -> {after}"),
         *(("would", line) for line in forecast.would or ("do nothing",)),
     ]
     return "\n".join(columns(rows))

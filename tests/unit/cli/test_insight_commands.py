@@ -99,15 +99,15 @@ def test_explain_is_read_in_ten_seconds(agent: FakeAgent) -> None:
         "",
         "NEXT",
         "  in 8s  the shim is asked again",
-        "  then   it settles",
+        "  later  it settles",
         "",
         "WAYS OUT",
         "  cubecli rm demo",
         "",
         "JOURNAL",
-        "  18m ago  rpc  new > CREATED      requested",
-        "  2m ago   rpc  RUNNING > PAUSING  pause requested",
-        "  2m ago   rpc  PAUSING            gave up waiting",
+        "  18m ago  rpc  new -> CREATED      requested",
+        "  2m ago   rpc  RUNNING -> PAUSING  pause requested",
+        "  2m ago   rpc  PAUSING             gave up waiting",
     ]
 
 
@@ -136,7 +136,7 @@ def test_explain_says_what_a_call_in_flight_is(agent: FakeAgent) -> None:
     assert "  asked   commit snap, 2m ago\n" in shown
     assert "  call    under way, the agent waits for it\n" in shown
     assert "  answer  none yet\n  caller  still waits\n\n" in shown
-    assert "  now   the shim is asked again\n" in shown
+    assert "  now    the shim is asked again\n" in shown
 
 
 def test_explain_lets_no_text_of_others_break_its_lines(agent: FakeAgent) -> None:
@@ -211,14 +211,14 @@ def test_a_dry_run_says_what_would_be_done(agent: FakeAgent) -> None:
         evidence="shim says PAUSED (pid 8)",
         before=State.STATE_PAUSING,
         after=State.STATE_PAUSED,
-        would=["write PAUSING > PAUSED", "answer nobody"],
+        would=["write PAUSING -> PAUSED", "answer nobody"],
     )
     agent.replies["Reconcile"] = ReconcileResponse(forecast=forecast)
     shown = cubecli(agent.place, "reconcile", "--dry-run", "demo").stdout
     assert shown.splitlines() == [
         "answer  shim says PAUSED (pid 8)",
-        "state   PAUSING > PAUSED",
-        "would   write PAUSING > PAUSED",
+        "state   PAUSING -> PAUSED",
+        "would   write PAUSING -> PAUSED",
         "would   answer nobody",
     ]
     document = yaml.safe_load(
@@ -228,7 +228,7 @@ def test_a_dry_run_says_what_would_be_done(agent: FakeAgent) -> None:
         "evidence": "shim says PAUSED (pid 8)",
         "before": "PAUSING",
         "after": "PAUSED",
-        "would": ["write PAUSING > PAUSED", "answer nobody"],
+        "would": ["write PAUSING -> PAUSED", "answer nobody"],
     }
     assert agent.requests == [ReconcileRequest(id="demo", dry_run=True)] * 2
 
