@@ -307,9 +307,10 @@ class Engine:
         self._catalog.follow(worker.record, worker.id)
         if worker.record is not None:
             self._view[worker.id] = worker.record
-        elif self._workers.get(worker.id) is worker:
-            del self._workers[worker.id]
+        else:
             self._view.pop(worker.id, None)
+        if worker.ended:
+            del self._workers[worker.id]
 
     def _worker_of(self, sandbox_id: str, record: Record | None) -> Worker:
         worker = Worker(sandbox_id, record, self._around)

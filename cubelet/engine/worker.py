@@ -79,7 +79,7 @@ class Surroundings:
     chance: Chance
     executor: Executor
     supervisor: Supervisor
-    #: Called whenever a worker's record has changed, or is none (any more).
+    #: Called whenever a worker's record has changed, and when the worker has ended.
     publish: Callable[[Worker], None]
     #: Called with each snapshot that is in the catalog from now on.
     catalogue: Callable[[Snapshot], None]
@@ -91,6 +91,8 @@ class Worker:
     def __init__(self, sandbox_id: str, record: Record | None, around: Surroundings) -> None:
         self.id = sandbox_id
         self.record = record
+        #: Set when there is no record (any more) and nothing in line that could make one.
+        self.ended = False
         self.questions = Questions(
             spawn=partial(around.supervisor.spawn, name=f"question-{sandbox_id}"),
             hint=partial(self.hint, Cause.SETTLE),
@@ -100,7 +102,6 @@ class Worker:
         self._waiters = Waiters()
         self._running: set[_Running] = set()
         self._quiet = asyncio.Event()
-        self._ended = False
         self._look_again = Alarm(self._settle_look)
         self._hinted = Alarm(self._follow_hint)
         self._hint: Cause | None = None
@@ -148,7 +149,7 @@ class Worker:
 
     def tick(self) -> None:
         """Take the round's tick; one that has not been looked at yet stands for the next too."""
-        if not self._ticked and not self._ended:
+        if not self._ticked and not self.ended:
             self._ticked = True
             self.post(Ticked())
 
@@ -163,12 +164,12 @@ class Worker:
 
     def _follow_hint(self) -> None:
         """Look, unless a call is in flight: then its end brings us here again."""
-        if self._hint is not None and not self._in_flight and not self._ended:
+        if self._hint is not None and not self._in_flight and not self.ended:
             cause, self._hint = self._hint, None
             self.post(LookRequested(cause=cause))
 
     def _settle_look(self) -> None:
-        if not self._ended:
+        if not self.ended:
             self.post(LookRequested(cause=Cause.SETTLE))
 
     @property
@@ -177,7 +178,7 @@ class Worker:
         return op is not None and op.call is Call.IN_FLIGHT
 
     def _admit(self) -> None:
-        if self._ended:
+        if self.ended:
             message = f"sandbox {self.id} was deleted meanwhile"
             raise error(Code.NOT_FOUND, Reason.SANDBOX_NOT_FOUND, message)
         if self._inbox.qsize() >= INBOX_MAX:
@@ -185,11 +186,13 @@ class Worker:
             raise error(Code.RESOURCE_EXHAUSTED, Reason.TOO_BUSY, message)
 
     async def _run(self) -> None:
-        while not self._ended:
+        while not self.ended:
             happened = await self._inbox.get()
             self._ticked = self._ticked and not isinstance(happened, Ticked)
             await self._apply(happened)
-            self._ended = self.record is None and self._inbox.empty()
+            self.ended = self.record is None and self._inbox.empty()
+            if self.ended:
+                self._around.publish(self)
             self._note_quiet()
 
     def _note_quiet(self) -> None:
@@ -234,7 +237,7 @@ class Worker:
     def _become(self, record: Record | None) -> None:
         if record is None or record.open is None:
             self._look_again.disarm()
-        if record is not self.record or record is None:
+        if record is not self.record:
             self.record = record
             self._around.publish(self)
 
