@@ -68,7 +68,7 @@ def document(sandbox: Sandbox) -> dict[str, Any]:
         "operation": _operation(sandbox),
         "last_observation": _observation(sandbox),
         "bindings": _bindings(sandbox.bindings) if sandbox.HasField("bindings") else None,
-        "labels": dict(sandbox.labels),
+        "labels": dict(sorted(sandbox.labels.items())),
         "spec": _spec(sandbox.spec),
     }
 

@@ -6,6 +6,7 @@ import click
 
 from cubelet.api.v1.sandboxes_pb2 import CreateRequest, Resources, Spec
 from cubelet.cli.client import connected
+from cubelet.cli.requests import key_option
 from cubelet.cli.values import Bytes, Cpus, KeyValue
 
 _PAIR = KeyValue()
@@ -22,6 +23,7 @@ _PAIR = KeyValue()
 @click.option("--memory", type=Bytes(), default=None, help="At most so much memory, as 256Mi.")
 @click.option("--label", multiple=True, type=_PAIR, help="A label, to find it by.")
 @click.option("--annotation", multiple=True, type=_PAIR, help="A note for other programs.")
+@key_option
 @click.argument("args", nargs=-1, required=True)
 def command(  # noqa: PLR0913  # One parameter per option; click gives them by name.
     *,
@@ -35,6 +37,7 @@ def command(  # noqa: PLR0913  # One parameter per option; click gives them by n
     memory: int | None,
     label: tuple[tuple[str, str], ...],
     annotation: tuple[tuple[str, str], ...],
+    key: str,
     args: tuple[str, ...],
 ) -> None:
     """Make a sandbox, start it and print its id.
@@ -55,5 +58,5 @@ def command(  # noqa: PLR0913  # One parameter per option; click gives them by n
         annotations=dict(annotation),
     )
     with connected() as agent:
-        request = CreateRequest(id=sandbox_id, spec=spec)
+        request = CreateRequest(id=sandbox_id, spec=spec, idempotency_key=key)
         click.echo(agent.sandboxes.Create(request).sandbox.id)

@@ -29,7 +29,7 @@ def test_run_asks_for_what_was_said(agent: FakeAgent) -> None:
     result = cubecli(
         agent.place,
         *("run", "--id", "box", "--runtime", "process", "--template", "t"),
-        *("--snapshot", "snap"),
+        *("--snapshot", "snap", "--key", "k"),
         *("--env", "A=1", "--env", "B=x=y", "--env", "C=", "--cwd", "/w"),
         *("--cpus", "0.5", "--memory", "256Mi"),
         *("--label", "a=b", "--annotation", "c=d"),
@@ -47,7 +47,7 @@ def test_run_asks_for_what_was_said(agent: FakeAgent) -> None:
         labels={"a": "b"},
         annotations={"c": "d"},
     )
-    assert agent.requests == [CreateRequest(id="box", spec=spec)]
+    assert agent.requests == [CreateRequest(id="box", spec=spec, idempotency_key="k")]
 
 
 def test_run_leaves_the_rest_to_the_agent(agent: FakeAgent) -> None:
@@ -323,6 +323,11 @@ def test_a_precondition_and_a_key_go_with_every_id(
         )
         for name in ("a", "b")
     ]
+
+
+def test_rm_passes_its_key_on(agent: FakeAgent) -> None:
+    cubecli(agent.place, "rm", "--key", "k", "a")
+    assert agent.requests == [DeleteRequest(id="a", idempotency_key="k")]
 
 
 def test_rm_all_removes_what_has_ended_too(agent: FakeAgent) -> None:
