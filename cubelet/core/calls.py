@@ -77,8 +77,8 @@ def _succeeded(record: Record, op: Operation, happened: CallReturned, now: Now) 
     if record.tombstone_at_ns:
         # Deleted while it was being created: nothing came of it, and nothing of it may stay.
         fault = deleted_while_created(record)
-        left = replace(record, handle=happened.handle, open=replace(op, failure=fault))
-        return keep(left, Destroy())
+        over = replace(op, call=happened.call, failure=fault)
+        return keep(replace(record, handle=happened.handle, open=over), Destroy())
     after = reached(record, op, now)
     after = replace(
         after,

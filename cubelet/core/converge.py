@@ -45,7 +45,9 @@ def converge(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Jud
     match op.kind:
         case OpKind.PAUSE:
             return converge_pause(op, evidence, now, policy)
-        case OpKind.RESUME | OpKind.CREATE:
+        case OpKind.CREATE:
+            return converge_create(op, evidence)
+        case OpKind.RESUME:
             return converge_resume(op, evidence, now, policy)
         case OpKind.COMMIT | OpKind.ROLLBACK:
             return converge_snapshot(op, evidence, now, policy)
@@ -68,6 +70,17 @@ def converge_pause(op: Operation, evidence: Evidence, now: Now, policy: Policy) 
 def converge_resume(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Judgement:
     """RUNNING: it runs. PAUSED: it does not, by the rule. Others leave it open."""
     return _converge(op, evidence, now, policy, target=Status.RUNNING, back=_RESUME_BACK)
+
+
+def converge_create(op: Operation, evidence: Evidence) -> Judgement:
+    """A create that is judged has succeeded, and the store refused to write that it did."""
+    match evidence:
+        case Ended() | Gone():
+            return Judgement(Verdict.ENDED)
+        case Alive(status=status) if status is not Status.CREATED:
+            return Judgement(Verdict.REACHED)
+        case _:
+            return Judgement(Verdict.OPEN, op.contradicted_mono_s)
 
 
 def converge_snapshot(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Judgement:

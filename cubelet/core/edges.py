@@ -44,7 +44,8 @@ def write(  # noqa: PLR0913 - one change has that many sides; all are named.
         record=record,
         effects=effects,
         entries=(entry,),
-        outcomes=outcomes,
+        # Told again, a success shows the record as it was told the first time, revision and all.
+        outcomes=tuple(replace(one, record=record if one.record else None) for one in outcomes),
         snapshots=snapshots,
         synced=synced,
     )

@@ -37,9 +37,10 @@ def delete(record: Record, request: DeleteRequested, now: Now) -> Decision:
     """
     creating = _creating(record)
     effects: tuple[Effect, ...] = () if creating else (Destroy(),)
-    after = replace(record, delete_keys=keys.with_key(record.delete_keys, request.key))
+    waiting = keys.with_key(record.delete_keys, request.key)
+    after = replace(record, delete_keys=waiting[: keys.KEYS_MAX])
     if record.tombstone_at_ns:
-        return keep(after, *effects)
+        return _again(record, after, request, now, effects)
     outcomes: tuple[Outcome, ...] = ()
     op = record.open
     if op is not None and not creating:
@@ -59,6 +60,28 @@ def delete(record: Record, request: DeleteRequested, now: Now) -> Decision:
         op_id=request.op_id,
         effects=effects,
         outcomes=outcomes,
+    )
+
+
+def _again(
+    record: Record,
+    after: Record,
+    request: DeleteRequested,
+    now: Now,
+    effects: tuple[Effect, ...],
+) -> Decision:
+    """Another one waits for the same end; only its key is news."""
+    if after.delete_keys == record.delete_keys:
+        return keep(record, *effects)
+    detail = "deletion asked for again"
+    return write(
+        record,
+        after,
+        now=now,
+        cause=Cause.RPC,
+        detail=detail,
+        op_id=request.op_id,
+        effects=effects,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cubelet.core import divergence, settle
 from cubelet.core.edges import keep, write
 from cubelet.core.effects import Decision
-from cubelet.core.endings import ended
+from cubelet.core.endings import ended, undo_create
 from cubelet.core.evidence import (
     Alive,
     Contradicted,
@@ -19,7 +19,7 @@ from cubelet.core.evidence import (
     describe,
 )
 from cubelet.core.inputs import Cause, Observed
-from cubelet.core.model import Call, LastSeen, Now, Record
+from cubelet.core.model import Call, LastSeen, Now, OpKind, Record
 from cubelet.core.policy import Policy
 
 
@@ -29,13 +29,14 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
     in_flight = op is not None and op.call is Call.IN_FLIGHT
     if in_flight or record.tombstone_at_ns or record.finished_at_ns:
         return keep(record)
+    if op is not None and op.kind is OpKind.CREATE and record.handle is None:
+        # Cut short by a restart of the agent, or failed when the store refused its undoing.
+        return undo_create(record, now, happened.cause)
     asked = (happened.epoch, happened.incarnation, happened.call)
     fresh = asked == (record.epoch, record.incarnation, op.call if op else None)
-    if op is None and (not fresh or happened.cause is Cause.SWEEP):
-        return keep(record)  # The sweep asks about open operations and has no say in others.
-    if not fresh:
-        overtaken = replace(happened, evidence=NoAnswer(why="the answer was overtaken"))
-        return settle.judge(record, record, overtaken, now=now, policy=policy)
+    if not fresh or (op is None and happened.cause is Cause.SWEEP):
+        # Whatever overtook the question has asked its own; and the sweep's are about operations.
+        return keep(record)
     happened = replace(happened, evidence=_of_this_process(record, happened.evidence))
     seen = _bindings_followed(_seen(record, happened, now), happened.evidence, now)
     if isinstance(happened.evidence, Contradicted):
@@ -94,9 +95,9 @@ def _bindings_followed(record: Record, evidence: Evidence, now: Now) -> Record:
     """A restore generation other than that of the bindings: somebody else has restored it."""
     if not isinstance(evidence, Alive) or evidence.generation is None:
         return record
-    if evidence.generation == record.bindings.generation:
+    if evidence.generation == record.bindings.generation or record.bindings.invalid:
         return record
-    return _restored(record, now)
+    return replace(record, bindings=record.bindings.invalidated(now.wall_ns))
 
 
 def _restored(record: Record, now: Now) -> Record:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from cubelet.core.edges import keep
 from cubelet.core.effects import Decision, Destroy, Query
-from cubelet.core.endings import undo_create
 from cubelet.core.inputs import Cause
 from cubelet.core.model import Call, Now, OpKind, Record
 from cubelet.core.settle import restarted
@@ -19,11 +18,14 @@ def recovered(record: Record, now: Now) -> Decision:
     if record.tombstone_at_ns:
         return keep(replace(record, open=None), Destroy())
     if record.finished_at_ns:
-        return keep(record)
+        # The host's restart begins the monotonic clock anew: a stamp from its future counts as now.
+        return keep(replace(record, finished_mono_s=min(record.finished_mono_s, now.mono_s)))
     if op is None:
         return keep(record, Query(cause=Cause.RECOVERY))
     lost = replace(op, call=Call.LOST, contradicted_mono_s=None, attempt=0, heals=0)
+    if op.started_at.mono_s > now.mono_s:
+        lost = replace(lost, started_at=replace(op.started_at, mono_s=now.mono_s))
     if op.kind is OpKind.CREATE:
-        failed = replace(lost, failure=op.failure or restarted(op))
-        return undo_create(replace(record, open=failed), now, Cause.RECOVERY)
+        # Nobody was told that there is a sandbox: whatever the shim says, it is undone.
+        lost = replace(lost, failure=op.failure or restarted(op))
     return keep(replace(record, open=lost), Query(cause=Cause.RECOVERY))

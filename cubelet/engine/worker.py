@@ -268,6 +268,8 @@ class Worker:
         record = self.record
         if isinstance(happened, CallReturned) and record is not None:
             record = calls.not_written(record, happened, fault)
+            if record.open is not None:
+                self._waiters.complete(record.open.op_id, None, record.open.failure)
         self._become(record)
         self._fail_request(happened, fault)
         for effect in decision.effects:

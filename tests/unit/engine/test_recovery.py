@@ -68,7 +68,7 @@ def test_a_create_cut_short_is_undone() -> None:
         await engine.start()
         await asyncio.sleep(1)
         assert (list(engine.view()), again.store.records) == ([], {})
-        assert tube.toy.calls == ["create", "destroy"]
+        assert tube.toy.calls == ["create", "state", "destroy"]
         await engine.close()
 
     run_virtual(main())
