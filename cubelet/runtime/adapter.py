@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-from cubelet.core.evidence import Alive, Evidence, NoAnswer, Status
+from cubelet.core.bindings import CommitPlan, Snapshot
+from cubelet.core.evidence import Alive, Contradicted, Evidence, NoAnswer
 from cubelet.core.faults import Code, Reason, error
 from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
-from cubelet.engine.ports import Capabilities
-from cubelet.runtime.answers import evidence_of, evidence_without_state
+from cubelet.engine.ports import Capabilities, Committed
+from cubelet.runtime.answers import evidence_of, evidence_without_state, unless_contradicted
 from cubelet.runtime.config import RuntimeConfig
-from cubelet.runtime.faults import call_failed, failed
+from cubelet.runtime.heal import Healer
+from cubelet.runtime.identity import identify
 from cubelet.runtime.kinds import Kind
 from cubelet.runtime.launch import Launcher
-from cubelet.runtime.links import Links
-from cubelet.runtime.note import read_note
-from cubelet.runtime.places import place_of
+from cubelet.runtime.links import Links, Shim
+from cubelet.runtime.reach import Reach
 from cubelet.runtime.removal import Remover
+from cubelet.runtime.snapshots import Snapshots
 from cubelet.runtime.templates import Templates
 from shimclient import ShimError
-from shimclient.task import Task
 
 
 class ShimRuntime:
@@ -32,11 +33,13 @@ class ShimRuntime:
 
     def __init__(self, kind: Kind, config: RuntimeConfig) -> None:
         self._kind = kind
-        self._state_dir = config.state_dir
         self._templates = Templates(config.templates_dir, config.templates_cache)
         self._links = Links()
         self._launcher = Launcher(kind, config, self._templates, self._links)
         self._remover = Remover(kind, config, self._links)
+        self._reach = Reach(config.state_dir, self._links)
+        self._snapshots = Snapshots(kind, config.snapshots_dir, self._reach)
+        self._healer = Healer(kind, config, self._reach)
 
     @property
     def name(self) -> str:
@@ -66,6 +69,7 @@ class ShimRuntime:
             self._templates.find(spec.template)
         elif spec.template:
             raise _bad(f"runtime {self.name} has no root of its own: leave the template out")
+        self._snapshots.check(spec)
 
     async def create(self, record: Record) -> Handle:
         """Make and start the sandbox; see the port."""
@@ -73,23 +77,39 @@ class ShimRuntime:
 
     async def pause(self, record: Record) -> None:
         """Freeze it; see the port. Waits as long as the shim takes."""
-        await self._call(record, "pause", lambda t: t.pause(record.id, local_timeout_s=None))
+        await self._reach.call(
+            record, "pause", lambda shim: shim.task.pause(record.id, local_timeout_s=None)
+        )
 
     async def resume(self, record: Record) -> None:
         """Let it run again; see the port. Waits as long as the shim takes."""
-        await self._call(record, "resume", lambda t: t.resume(record.id, local_timeout_s=None))
+        await self._reach.call(
+            record, "resume", lambda shim: shim.task.resume(record.id, local_timeout_s=None)
+        )
 
     async def state(self, record: Record) -> Evidence:
         """Ask for its status; see the port. Waits as long as the shim takes."""
-        handle = self._handle(record)
+        handle = self._reach.handle(record)
         if handle is None:
             return NoAnswer(why="no shim of it is known")
         try:
-            task = await self._task(record, handle)
-            evidence = evidence_of(await task.state(record.id, local_timeout_s=None))
-            return self._unless_contradicted(record, evidence)
+            shim = await self._reach.shim(record, handle)
+            evidence = evidence_of(await shim.task.state(record.id, local_timeout_s=None))
         except ShimError as failure:
             return evidence_without_state(failure, handle)
+        return await self._looked_at(record, shim, evidence)
+
+    async def commit(self, record: Record, plan: CommitPlan) -> Committed:
+        """Take a snapshot; see the port. Waits as long as the shim takes."""
+        return await self._snapshots.commit(record, plan)
+
+    async def rollback(self, record: Record, snapshot: Snapshot) -> int:
+        """Go back to a snapshot; see the port. Waits as long as the shim takes."""
+        return await self._snapshots.rollback(record, snapshot)
+
+    async def heal(self, record: Record, *, frozen: bool) -> None:
+        """Freeze or thaw it past its shim; see the port. Ends within 10 s, whatever hangs."""
+        await self._healer.heal(record, frozen=frozen)
 
     async def destroy(self, record: Record) -> None:
         """Remove everything it has; see the port. Ends within 25 s, whatever hangs."""
@@ -99,44 +119,20 @@ class ShimRuntime:
         """Hang up on all shims; they and their sandboxes go on. For the agent's own end."""
         await self._links.close()
 
-    async def _call(
-        self, record: Record, doing: str, call: Callable[[Task], Awaitable[None]]
-    ) -> None:
-        handle = self._handle(record)
-        if handle is None:
-            message = f"cannot {doing} sandbox {record.id}: no shim of it is known"
-            raise failed(Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE, message)
-        try:
-            await call(await self._task(record, handle))
-        except ShimError as failure:
-            raise call_failed(failure, f"cannot {doing} sandbox {record.id}") from failure
-
-    def _unless_contradicted(self, record: Record, evidence: Evidence) -> Evidence:
-        """A shim's word against the kernel's is no answer.
-
-        A runc that was killed in the middle leaves its shim with the old state: RUNNING over frozen
-        processes, or PAUSED over running ones (seen with containerd 1.6).
-        """
-        if not self._kind.container or not isinstance(evidence, Alive):
+    async def _looked_at(self, record: Record, shim: Shim, evidence: Evidence) -> Evidence:
+        """A living status with what others than the shim's State know of it."""
+        if not isinstance(evidence, Alive):
             return evidence
-        frozen = self._kind.cgroup(record.id).frozen
-        says_frozen = {Status.PAUSED: True, Status.RUNNING: False}.get(evidence.status)
-        if frozen is None or says_frozen is None or frozen is says_frozen:
-            return evidence
-        kernel = "frozen" if frozen else "not frozen"
-        return NoAnswer(why=f"the shim says {evidence.status}, but its processes are {kernel}")
-
-    def _handle(self, record: Record) -> Handle | None:
-        """The record's, or the note's where the record could not be told of it."""
-        if record.handle is not None:
-            return record.handle
-        note = read_note(place_of(self._state_dir, record.id))
-        known = note is not None and note.incarnation == record.incarnation
-        return note.handle if note is not None and known else None
-
-    async def _task(self, record: Record, handle: Handle) -> Task:
-        link = self._links.of(record.id, place_of(self._state_dir, record.id))
-        return await link.task(handle.address, handle.version)
+        if self._kind.capabilities.second_witness:
+            frozen = self._kind.cgroup(record.id).frozen
+            if isinstance(against := unless_contradicted(evidence, frozen=frozen), Contradicted):
+                return against
+        init = identify(evidence.pid)
+        return replace(
+            evidence,
+            start_ticks=init.start_ticks if init else 0,
+            generation=await self._snapshots.generation(shim, record.id),
+        )
 
 
 def _bad(message: str) -> Exception:

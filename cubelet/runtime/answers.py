@@ -5,7 +5,7 @@ A status counts only with a living pid beside it; everything else that is no exi
 
 from __future__ import annotations
 
-from cubelet.core.evidence import Alive, Ended, Evidence, Gone, NoAnswer, Status
+from cubelet.core.evidence import Alive, Contradicted, Ended, Evidence, Gone, NoAnswer, Status
 from cubelet.core.model import Handle
 from cubelet.runtime.identity import Identity
 from shimclient import ConnectFailed, NotFound, ShimError, TransportLost
@@ -40,6 +40,18 @@ def evidence_of(state: TaskState) -> Evidence:
     if not state.pid:
         return NoAnswer(why=f"the shim says {status} without a process")
     return Alive(status=status, pid=state.pid)
+
+
+def unless_contradicted(alive: Alive, *, frozen: bool | None) -> Alive | Contradicted:
+    """A shim's word against that of the kernel's freezer, which says nothing where it is None.
+
+    A runc that was killed in the middle leaves its shim with the old state: RUNNING over frozen
+    processes, or PAUSED over running ones (seen with containerd 1.6).
+    """
+    says_frozen = {Status.PAUSED: True, Status.RUNNING: False}.get(alive.status)
+    if frozen is None or says_frozen is None or frozen is says_frozen:
+        return alive
+    return Contradicted(says=alive.status, frozen=frozen, pid=alive.pid)
 
 
 def evidence_without_state(error: ShimError, handle: Handle) -> Evidence:

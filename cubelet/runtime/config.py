@@ -26,6 +26,11 @@ class RuntimeConfig:
         return self.state_dir / "runc"
 
     @property
+    def snapshots_dir(self) -> Path:
+        """Where snapshots lie, a folder each."""
+        return self.state_dir / "snapshots"
+
+    @property
     def templates_cache(self) -> Path:
         """Where tars are unpacked."""
         return self.state_dir / "unpacked"

@@ -21,12 +21,12 @@ def call_failed(error: ShimError, doing: str) -> CallFailed:
     """The failure of a call to a shim. Decided by the error's kind alone, never by its text."""
     code, reason = _meaning(error)
     over = error.answered or not error.may_have_run
-    return failed(code, reason, f"{doing}: {_one_line(str(error))}", over=over)
+    return failed(code, reason, f"{doing}: {one_line(str(error))}", over=over)
 
 
 def not_started(error: BootstrapError | OSError, doing: str) -> CallFailed:
-    """The failure to lay down a bundle or to start a shim in it."""
-    text = f"{doing}: {_one_line(str(error))}"
+    """The failure to lay down files, or to start a shim beside them."""
+    text = f"{doing}: {one_line(str(error))}"
     return failed(Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE, text)
 
 
@@ -52,7 +52,7 @@ def _meaning(error: ShimError) -> tuple[Code, Reason]:
             return Code.UNAVAILABLE, Reason.RUNTIME_LOST
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """What a shim said, fit for one line of a message: bounded, without control characters."""
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return plain if len(plain) <= _TEXT_CHARS_MAX else f"{plain[:_TEXT_CHARS_MAX]}... (cut)"

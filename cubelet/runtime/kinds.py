@@ -66,7 +66,7 @@ def shimv2(config: RuntimeConfig) -> Kind:
     return Kind(
         name=SHIMV2,
         command=(config.shim_binary,),
-        capabilities=Capabilities(),
+        capabilities=Capabilities(second_witness=True, heals=True),
         options=runc_options(options),
         runtime_root=config.runc_root,
         container=True,
@@ -88,7 +88,7 @@ def fake(_: RuntimeConfig) -> Kind:
     return Kind(
         name=FAKE,
         command=_python("shimclient.fake"),
-        capabilities=Capabilities(opaque_restore=True),
+        capabilities=Capabilities(opaque_restore=True, snapshots=True),
         annotation_prefix="shimclient.fake/",
     )
 

@@ -17,10 +17,12 @@ from cubelet.runtime.kinds import Kind
 from cubelet.runtime.links import Links
 from cubelet.runtime.note import Note, handle_at, write_note
 from cubelet.runtime.places import Place, place_of
+from cubelet.runtime.snapshots import folder_of
 from cubelet.runtime.templates import Templates
 from shimclient import BootstrapError, ShimError
 from shimclient.api import task_pb2
 from shimclient.bootstrap import start_shim
+from shimclient.fake.protocol import SNAPSHOT_ANNOTATION
 from shimclient.task import Task
 
 #: Shims start within a tenth of this; a starter that hangs is killed at its end.
@@ -119,8 +121,11 @@ class Launcher:
         write_note(place, Note(record.incarnation))
         for folder in (place.upper, place.work) if self.kind.container else (place.home,):
             folder.mkdir(mode=0o755)
-        config = json.dumps(self.kind.config(record, place), indent=1)
-        (place.bundle / "config.json").write_text(config)
+        config = self.kind.config(record, place)
+        if record.spec.snapshot:
+            folder = folder_of(self.config.snapshots_dir, record.spec.snapshot)
+            config["annotations"][SNAPSHOT_ANNOTATION] = str(folder)
+        (place.bundle / "config.json").write_text(json.dumps(config, indent=1))
 
 
 def containerd_address(config: RuntimeConfig) -> str:

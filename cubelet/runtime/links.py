@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import dataclass
 
 import structlog
 
@@ -22,6 +23,14 @@ _log = structlog.get_logger("cubelet.shim")
 _TROUBLE = re.compile(r"\blevel=(?:warn|err|crit|fatal|panic)", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Shim:
+    """A shim that is connected: its Task service, and whatever else it serves."""
+
+    client: Client
+    task: Task
+
+
 class Link:
     """The way to one shim: dialled when it is first needed, and again after it was lost."""
 
@@ -29,8 +38,7 @@ class Link:
         self._id = sandbox_id
         self._place = place
         self._dialling = asyncio.Lock()
-        self._client: Client | None = None
-        self._task: Task | None = None
+        self._shim: Shim | None = None
         self._pipe: LogPipe | None = None
 
     def read_log(self) -> None:
@@ -38,27 +46,31 @@ class Link:
         if self._pipe is None:
             self._pipe = LogPipe(self._place.bundle, self._logged)
 
-    async def task(self, address: str, version: int) -> Task:
-        """The shim's Task service over a living connection. Raises ConnectFailed.
+    async def shim(self, address: str, version: int) -> Shim:
+        """The shim over a living connection. Raises ConnectFailed.
 
         Many may ask at once: one of them dials. The version that a shim turned out to speak is
         kept for the next connection to it.
         """
         async with self._dialling:
-            if self._task is not None and self._client is not None and not self._client.closed:
-                return self._task
-            if self._client is not None:
-                await self._client.close()
-            self._client = await Client.connect(address)
-            self._task = Task(self._client, version=self._task.version if self._task else version)
+            if self._shim is not None and not self._shim.client.closed:
+                return self._shim
+            if self._shim is not None:
+                await self._shim.client.close()
+                version = self._shim.task.version
+            client = await Client.connect(address)
+            self._shim = Shim(client, Task(client, version=version))
             self._read_log_again()
-            return self._task
+            return self._shim
+
+    async def task(self, address: str, version: int) -> Task:
+        """Its Task service alone."""
+        return (await self.shim(address, version)).task
 
     async def close(self) -> None:
         """Hang up, and let go of the log."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        if self._shim is not None:
+            await self._shim.client.close()
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None

@@ -11,6 +11,7 @@ from cubelet.runtime.adapter import ShimRuntime
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.kinds import KINDS
 from cubelet.runtime.probe import Availability, probe
+from cubelet.runtime.snapshots import clear_attempts
 from cubelet.runtime.templates import clear_unfinished
 
 _log = structlog.get_logger("cubelet.runtimes")
@@ -23,6 +24,7 @@ def build_runtimes(config: RuntimeConfig) -> dict[str, ShimRuntime]:
     """
     config = replace(config, state_dir=config.state_dir.resolve())
     clear_unfinished(config.templates_cache)
+    clear_attempts(config.snapshots_dir)
     found = probe(config)
     for one in found:
         _log.info("runtime", name=one.name, usable=one.usable, why=one.why)

@@ -110,7 +110,7 @@ def test_kill_9_of_the_agent_after_the_freeze_never_shows_running(
     def seen() -> api.Sandbox:
         return real_agent.api.Get(api.GetRequest(id=counter.id), timeout=20).sandbox
 
-    contradiction = "says RUNNING, but its processes are frozen"
+    contradiction = "says RUNNING, but it is frozen"
     wait_until(lambda: contradiction in seen().last_observation.evidence, what="not believed")
     assert seen().state == api.STATE_PAUSING
     real_agent.api.Delete(api.DeleteRequest(id=counter.id), timeout=60)

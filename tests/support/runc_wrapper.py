@@ -53,6 +53,14 @@ class RuncWrapper:
         """Let it be as fast as it is."""
         self._file(command, sandbox_id).unlink()
 
+    def no_linger(self, command: str, sandbox_id: str) -> None:
+        """Let it answer when it is done."""
+        self._file(command, f"{sandbox_id}.after").unlink()
+
+    def pid(self, command: str, sandbox_id: str) -> int:
+        """The process of a call that has begun."""
+        return int(self._file(command, f"{sandbox_id}.pid").read_text())
+
     def has_begun(self, command: str, sandbox_id: str) -> bool:
         """Whether a delayed call is made, or one that lingers has done its work."""
         return self._file(command, f"{sandbox_id}.pid").exists()

@@ -11,6 +11,7 @@ from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.kinds import SHIMV2
 from tests.contract.runtime.rig import KINDS_ALL, Rig
 from tests.support.rootfs import build_rootfs_tar
+from tests.support.runc_wrapper import RuncWrapper
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,26 @@ async def rig(deaf_rig: Rig) -> AsyncIterator[Rig]:
     async with deaf_rig.listening():
         yield deaf_rig
         await deaf_rig.close()
+
+
+@pytest.fixture
+def runc(tmp_path: Path) -> RuncWrapper:
+    """A runc that is slow on demand."""
+    folder = tmp_path / "wrapper"
+    folder.mkdir()
+    return RuncWrapper(folder)
+
+
+@pytest.fixture
+async def slow_rig(tmp_path: Path, templates: Path, runc: RuncWrapper) -> AsyncIterator[Rig]:
+    """The real shim over the wrapper."""
+    config = RuntimeConfig(
+        state_dir=tmp_path / "state",
+        templates_dir=templates,
+        runc_binary=str(runc.path),
+        ask_timeout_s=1.0,
+    )
+    rig = Rig(SHIMV2, config, template="mini")
+    async with rig.listening():
+        yield rig
+        await rig.close()

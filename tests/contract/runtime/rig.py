@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cubelet.core.evidence import Evidence
+from cubelet.core.evidence import Alive, Evidence, Status
 from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
 from cubelet.engine.ports import CallFailed
@@ -174,6 +174,15 @@ def processes(handle: Handle) -> tuple[Identity, Identity]:
     """The shim and the first process."""
     shim = Identity(handle.shim_pid, handle.shim_start_ticks)
     return shim, Identity(handle.pid, handle.pid_start_ticks)
+
+
+def alive(rig: Rig, record: Record, status: Status, *, generation: int = 0) -> Alive:
+    """What is said of a sandbox that lives, with all that its runtime can tell."""
+    handle = handle_of(record)
+    counted = generation if rig.runtime.capabilities.snapshots else None
+    return Alive(
+        status=status, pid=handle.pid, start_ticks=handle.pid_start_ticks, generation=counted
+    )
 
 
 async def state(runtime: ShimRuntime, record: Record) -> Evidence:

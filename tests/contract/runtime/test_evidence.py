@@ -8,11 +8,11 @@ import signal
 
 import pytest
 
-from cubelet.core.evidence import Alive, Gone, NoAnswer, Status
+from cubelet.core.evidence import Gone, NoAnswer, Status
 from cubelet.core.faults import Reason
 from cubelet.core.model import Call
 from cubelet.engine.ports import CallFailed
-from tests.contract.runtime.rig import Rig, handle_of, processes, state, with_containers
+from tests.contract.runtime.rig import Rig, alive, handle_of, processes, state, with_containers
 
 
 async def test_a_hung_shim_gives_no_answer_and_the_late_one_is_not_lost(rig: Rig) -> None:
@@ -27,9 +27,7 @@ async def test_a_hung_shim_gives_no_answer_and_the_late_one_is_not_lost(rig: Rig
     assert not pause.done()
     os.kill(shim, signal.SIGCONT)
     await pause
-    assert await state(rig.runtime, record) == Alive(
-        status=Status.PAUSED, pid=handle_of(record).pid
-    )
+    assert await state(rig.runtime, record) == alive(rig, record, Status.PAUSED)
 
 
 async def test_a_caller_that_is_cancelled_leaves_the_call_and_the_connection_as_they_are(

@@ -13,6 +13,7 @@ from cubelet.core.model import Call
 from cubelet.engine.ports import CallFailed
 from tests.contract.runtime.rig import (
     Rig,
+    alive,
     freezer_state,
     handle_of,
     is_container,
@@ -27,24 +28,22 @@ async def test_a_created_sandbox_runs_under_the_identities_of_its_handle(rig: Ri
     shim, init = processes(handle_of(record))
     assert shim.alive
     assert init.alive
-    assert await state(rig.runtime, record) == Alive(status=Status.RUNNING, pid=init.pid)
+    assert await state(rig.runtime, record) == alive(rig, record, Status.RUNNING)
 
 
 async def test_a_paused_sandbox_stands_still_until_it_is_resumed(rig: Rig) -> None:
     record = await rig.counting()
-    for _ in range(3):
+    for cycle in range(3):
         await rig.runtime.pause(record)
         assert await rig.stands_still(record)
-        assert await state(rig.runtime, record) == Alive(
-            status=Status.PAUSED, pid=handle_of(record).pid
-        )
+        paused = alive(rig, record, Status.PAUSED, generation=cycle)
+        assert await state(rig.runtime, record) == paused
         if is_container(rig):
             assert freezer_state(record) == "FROZEN"
         await rig.runtime.resume(record)
         assert await rig.goes_on(record)
-        assert await state(rig.runtime, record) == Alive(
-            status=Status.RUNNING, pid=handle_of(record).pid
-        )
+        running = alive(rig, record, Status.RUNNING, generation=cycle + 1)
+        assert await state(rig.runtime, record) == running
 
 
 async def test_pauses_and_resumes_come_as_hints(rig: Rig) -> None:
@@ -107,7 +106,7 @@ async def test_an_agent_that_comes_after_drives_the_same_sandbox(rig: Rig) -> No
     try:
         # Many ask at once while there is no connection yet.
         answers = await asyncio.gather(*(state(after, record) for _ in range(20)))
-        paused = Alive(status=Status.PAUSED, pid=handle_of(record).pid)
+        paused = alive(rig, record, Status.PAUSED)
         assert answers == [paused] * 20
         await after.resume(record)
         assert await rig.goes_on(record)
@@ -123,10 +122,10 @@ async def test_an_id_that_is_taken_stays_with_its_owner(rig: Rig) -> None:
     with pytest.raises(CallFailed) as failure:
         await rig.runtime.create(intruder)
     assert failure.value.fault.reason is Reason.SANDBOX_EXISTS
-    connection = rig.runtime._links._links[owner.id]._client
+    connection = rig.runtime._links._links[owner.id]._shim
     await rig.runtime.destroy(intruder)  # As the engine undoes a create that failed.
     assert connection is not None
-    assert not connection.closed
+    assert not connection.client.closed
     assert await rig.goes_on(owner)
 
 

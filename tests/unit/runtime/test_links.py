@@ -75,8 +75,8 @@ async def test_a_lost_connection_is_dialled_anew_for_the_version_that_was_learnt
     first.version = 3
     await listener.number(1)
     listener.connections[0].close()
-    assert link._client is not None
-    await link._client.wait_closed()
+    assert link._shim is not None
+    await link._shim.client.wait_closed()
     second = await ask(link, listener)
     assert second is not first
     assert second.version == 3

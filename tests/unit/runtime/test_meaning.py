@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 import shimclient
-from cubelet.core.evidence import Alive, Ended, Evidence, Gone, NoAnswer, Status
+from cubelet.core.evidence import Alive, Contradicted, Ended, Evidence, Gone, NoAnswer, Status
 from cubelet.core.faults import Code, Reason
 from cubelet.core.model import Call, Handle
-from cubelet.runtime.answers import evidence_of, evidence_without_state
+from cubelet.runtime.answers import evidence_of, evidence_without_state, unless_contradicted
 from cubelet.runtime.faults import call_failed
 from cubelet.runtime.identity import identify
 from shimclient.errors import ShimError
@@ -40,6 +40,19 @@ def test_every_status_has_its_meaning() -> None:
         assert isinstance(seen, NoAnswer) if evidence is None else seen == evidence
         without_pid = evidence_of(replace(said, pid=0))
         assert isinstance(without_pid, Ended if status is TaskStatus.STOPPED else NoAnswer)
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("frozen", [True, False, None])
+def test_a_shim_and_the_freezer_must_not_say_opposite_things(
+    *, status: Status, frozen: bool | None
+) -> None:
+    opposite = {(Status.RUNNING, True), (Status.PAUSED, False)}
+    alive = Alive(status=status, pid=7)
+    expected: Evidence = alive
+    if frozen is not None and (status, frozen) in opposite:
+        expected = Contradicted(says=status, frozen=frozen, pid=7)
+    assert unless_contradicted(alive, frozen=frozen) == expected
 
 
 def living(*, shim: bool, init: bool) -> Handle:
