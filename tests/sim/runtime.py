@@ -47,6 +47,7 @@ class SimRuntime:
     async def create(self, record: Record) -> Handle:
         """In the agent's own steps, so that its death leaves a half-made one behind."""
         world, swarm = self.world, self.world.swarm
+        world.note(f"{record.id} create called, epoch {record.epoch}")
         self.world.judge.calling(record, "create", None)
         mishap = swarm.first("create_fails", "create_half", "create_slow", "create_hangs")
         await asyncio.sleep(world.rng.uniform(0.01, 0.3))

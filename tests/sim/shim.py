@@ -59,6 +59,7 @@ class Shim:
             pid=pid + 1,
             pid_start_ticks=pid * 10 + 1,
         )
+        self.born_s = self.world.now_s
         self.started = False
         self.paused = False
         self.frozen = False
@@ -67,7 +68,8 @@ class Shim:
         self.exit_code: int | None = None
         self.memory = Memory(seed=pid)
         self.private: Image | None = None
-        self.restored_from = ""
+        #: Whether nothing was restored behind the catalog's back since the last commit or rollback.
+        self.bound = False
         self.calls: list[ShimCall] = []
         self.history: list[Truth] = []
         #: From then on every question could have been answered, in time and truly.
@@ -346,6 +348,7 @@ class Shim:
         if not self.host.freezer:
             assert self.private is not None
             self.memory.restore(self.private)
+            self.bound = False
         self._changed("resumed")
 
     def _commit(self, call: ShimCall) -> Committed:
@@ -363,6 +366,7 @@ class Shim:
         self.world.judge.committing(self, plan, mode, base)
         image = self.memory.checkpoint(mode, base)
         self.host.images[plan.snapshot_id] = image
+        self.bound = True
         self.world.judge.committed(self, plan, image)
         return Committed(path=f"/images/{plan.snapshot_id}", generation=self.generation)
 
@@ -373,6 +377,7 @@ class Shim:
         if image is None:
             raise _refused("no such snapshot", Reason.SNAPSHOT_NOT_FOUND)
         self.memory.rollback(image)
+        self.bound = True
         return self.generation
 
     def _must(self, *, running: bool, doing: str) -> None:

@@ -29,7 +29,7 @@ class AdapterBug(Exception):
 async def ask(world: World, shim: Shim) -> Evidence:
     """The agent's side of one question: the answer is what was true on its way, not on arrival."""
     wrong = world.swarm.first(*_WRONG)
-    if wrong and not shim.gone:
+    if wrong:
         shim.tainted(world.now_s + 5.0 if wrong == "status_lost" else None)
     if wrong == "status_raises":
         raise AdapterBug
@@ -89,9 +89,10 @@ def _alive(shim: Shim, wrong: str) -> Evidence:
     if wrong == "witness_flickers" and shim.host.freezer:
         frozen = not frozen
     if says in {Status.PAUSED, Status.RUNNING} and frozen is not (says is Status.PAUSED):
-        shim.tainted()
+        if not shim.split:
+            shim.lied_at_s = shim.world.now_s
         return Contradicted(says=says, frozen=frozen, pid=pid)
-    if says is not shim.honestly:
+    if says in {Status.PAUSED, Status.RUNNING} and (says is Status.PAUSED) is not shim.frozen:
         shim.lied_at_s = shim.world.now_s
     generation = shim.generation if shim.host.counts_generations else None
     return Alive(status=says, pid=pid, start_ticks=ticks, generation=generation)

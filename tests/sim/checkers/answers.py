@@ -52,7 +52,8 @@ class Answers(Checker):
         self._waiting[asked] = None
 
     def called(self, record: Record, call: ShimCall) -> None:
-        late = self.world.now_s - call.began_s > T_SNAPSHOT_S + SLACK_S
+        took_s = self.world.now_s - max(call.began_s, self.facts.agent.up_since_s)
+        late = took_s > T_SNAPSHOT_S + SLACK_S
         if late or (call.seen or "").startswith("failed"):
             self._failed.add((record.incarnation, record.epoch))
 

@@ -71,7 +71,11 @@ class BindingsHold(Checker):
         if _is_sentinel(before):
             self.fail(f"I4 {after.id}: bindings invalidated again without another restore")
         base = shim.host.images.get(before.bindings.runtime.snapshot_id)
-        if before.bindings.runtime.proven and shim.memory.is_right_base(Mode.SOFT_DIRTY, base):
+        if (
+            shim.bound
+            and before.bindings.runtime.proven
+            and shim.memory.is_right_base(Mode.SOFT_DIRTY, base)
+        ):
             self.fail(f"I4 {after.id}: a good binding was dropped without a restore")
 
 

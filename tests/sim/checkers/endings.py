@@ -53,7 +53,7 @@ class Endings(Checker):
         if asked.kind != "delete" or not answer.ok:
             return
         for shim in self.facts.shims():
-            born_before = not shim.history or shim.history[0].at_s <= asked.first_s
+            born_before = shim.born_s <= asked.first_s
             if shim.id == asked.sandbox_id and not shim.gone and born_before:
                 self.fail(f"I7 {shim.id}: its delete was answered OK, and it is still there")
 

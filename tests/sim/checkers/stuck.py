@@ -9,6 +9,7 @@ from cubelet.engine.ports import Change
 from tests.sim.checkers.base import (
     RELIST_S,
     SLACK_S,
+    T_SNAPSHOT_S,
     T_QUERY_S,
     T_STUCK_S,
     Checker,
@@ -54,7 +55,9 @@ class Stuck(Checker):
             return
         now_s = self.world.now_s
         opened_s = self._opened.setdefault((record.incarnation, record.epoch), now_s)
-        fair_s = max(self.facts.settled_since_s(shim), opened_s + T_STUCK_S)
+        snapshot = op.kind in {OpKind.COMMIT, OpKind.ROLLBACK}
+        patience_s = 2 * T_SNAPSHOT_S if snapshot else T_STUCK_S
+        fair_s = max(self.facts.settled_since_s(shim), opened_s + patience_s)
         if now_s > fair_s + FOLLOWED_S:
             self.fail(
                 f"I1 {record.id} has been {op.kind} (call {op.call}) for {now_s - opened_s:.1f} s,"

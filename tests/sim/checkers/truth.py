@@ -29,7 +29,9 @@ class TrueEdges(Checker):
         target = _TARGETS.get(after.state)
         if shim is None or target is None or before.state not in _FROM:
             return
-        if before.state is after.state or shim.lied_at_s >= since_s or shim.was(target, since_s):
+        if before.state is after.state or shim.split or shim.lied_at_s >= since_s:
+            return
+        if shim.was(target, since_s):
             return
         self.fail(
             f"I11 {after.id}: {before.state} -> {after.state}, but it was never {target} since the"
