@@ -4,8 +4,8 @@ One class, `adapter.ShimRuntime`, serves every runtime whose sandboxes have a sh
 speaks containerd's Task API; a small value (`kinds.Kind`) says how they differ. Around it:
 
 * `bundle`, `templates`, `places`: what is laid down on disk for a sandbox before its shim starts;
-* `launch`, `links`, `note`, `reach`: starting a shim, the one connection to it, the file by which it
-  is found again where the record knows nothing of it, and the way from a record to all that;
+* `launch`, `links`, `note`, `reach`: starting a shim, the one connection to it, the file by which
+  it is found again where the record knows nothing of it, and the way from a record to all that;
 * `answers`, `faults`: what a shim said, as evidence and as faults of the core;
 * `snapshots`: where they lie, and how one is taken and restored;
 * `heal`: freezing and thawing a container past its shim, where the kernel contradicts the shim;

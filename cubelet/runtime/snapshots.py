@@ -180,7 +180,7 @@ def _finish(attempt: Path, folder: Path) -> None:
 def _there(folder: Path, snapshot_id: str) -> None:
     if not folder.is_dir():
         message = f"snapshot {snapshot_id} is not on the disk: there is no {folder}"
-        raise error(Code.FAILED_PRECONDITION, Reason.SNAPSHOT_NOT_FOUND, message)
+        raise error(Code.NOT_FOUND, Reason.SNAPSHOT_NOT_FOUND, message)
 
 
 def _stale(record: Record, plan: CommitPlan) -> CallFailed:

@@ -217,7 +217,7 @@ async def test_what_is_no_snapshot_is_refused(fake: Rig) -> None:
     bad = (Code.INVALID_ARGUMENT, Reason.BAD_REQUEST, Call.ANSWERED)
     for name in (INVALID_BASE, "../up", ".attempts", "", "a~b"):
         assert await refused(fake.runtime.commit(record, full(name))) == bad
-    missing = (Code.FAILED_PRECONDITION, Reason.SNAPSHOT_NOT_FOUND, Call.ANSWERED)
+    missing = (Code.NOT_FOUND, Reason.SNAPSHOT_NOT_FOUND, Call.ANSWERED)
     plan = upon("gone", "t1", mode=Mode.SOFT_DIRTY, generation=0)
     assert await refused(fake.runtime.commit(record, plan)) == missing
     gone = entry(record, "gone", Committed(path=str(fake.config.state_dir / "gone"), generation=0))
