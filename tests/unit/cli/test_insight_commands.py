@@ -67,7 +67,9 @@ def stuck(now_ns: int) -> ExplainResponse:
         journal=[
             entry(began_ns - 10**12, State.STATE_UNSPECIFIED, State.STATE_CREATED, "requested"),
             entry(began_ns, State.STATE_RUNNING, State.STATE_PAUSING, "pause requested"),
-            entry(began_ns + 1, State.STATE_PAUSING, State.STATE_PAUSING, "gave up waiting"),
+            entry(
+                began_ns + 30 * 10**9, State.STATE_PAUSING, State.STATE_PAUSING, "gave up waiting"
+            ),
         ],
     )
     step = reply.next_steps.add(what="the shim is asked again")
@@ -107,7 +109,7 @@ def test_explain_is_read_in_ten_seconds(agent: FakeAgent) -> None:
         "JOURNAL",
         "  18m ago  rpc  new -> CREATED      requested",
         "  2m ago   rpc  RUNNING -> PAUSING  pause requested",
-        "  2m ago   rpc  PAUSING             gave up waiting",
+        "  1m ago   rpc  PAUSING             gave up waiting",
     ]
 
 
