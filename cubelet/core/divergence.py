@@ -18,7 +18,7 @@ from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.inputs import Cause, HealEnded, RepairRequested
 from cubelet.core.model import Call, Divergence, Now, Operation, OpKind, Record
 from cubelet.core.policy import Policy
-from cubelet.core.settle import conclude
+from cubelet.core.settle import conclude, restarted
 
 #: How often the agent tries to mend its own trace before it only shows it.
 HEALS_MAX = 3
@@ -90,7 +90,7 @@ def heal_ended(record: Record, happened: HealEnded, now: Now, policy: Policy) ->
         after, detail = record, f"could not be put in agreement: {happened.failure.message}"
         effects = (*answer, *_again(record, policy))
     else:
-        after, detail = replace(record, diverged=None), "put in agreement with its shim, past it"
+        after, detail = _mended(record), "put in agreement with its shim, past it"
         effects = (*answer, Query(cause=Cause.SETTLE))
     return write(
         record,
@@ -101,6 +101,13 @@ def heal_ended(record: Record, happened: HealEnded, now: Now, policy: Policy) ->
         op_id=happened.op_id,
         effects=effects,
     )
+
+
+def _mended(record: Record) -> Record:
+    """Whatever left that trace is over: it has happened, and cannot happen again."""
+    op = record.open
+    over = op and replace(op, call=Call.ANSWERED, failure=op.failure or restarted(op))
+    return replace(record, diverged=None, open=over)
 
 
 def _again(record: Record, policy: Policy) -> tuple[Effect, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cubelet.core.edges import keep
 from cubelet.core.effects import Decision, Destroy, Query
+from cubelet.core.endings import deleted_while_created
 from cubelet.core.inputs import Cause
 from cubelet.core.model import Call, Now, OpKind, Record
 from cubelet.core.settle import restarted
@@ -16,7 +17,9 @@ def recovered(record: Record, now: Now) -> Decision:
     record = replace(record, unseen_since=None, diverged=None)
     op = record.open
     if record.tombstone_at_ns:
-        return keep(replace(record, open=None), Destroy())
+        fault = deleted_while_created(record)
+        cut = op and replace(op, call=Call.LOST, failure=op.failure or fault)
+        return keep(replace(record, open=cut), Destroy())
     if record.finished_at_ns:
         # The host's restart begins the monotonic clock anew: a stamp from its future counts as now.
         return keep(replace(record, finished_mono_s=min(record.finished_mono_s, now.mono_s)))

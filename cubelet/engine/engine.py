@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,9 @@ from cubelet.engine.worker import Surroundings, Worker
 _log = structlog.get_logger("cubelet.engine")
 
 DEFAULT_NAMESPACE = "default"
+#: How long a request waits for a look at a sandbox whose outcome is open. A shim that answers does
+#: so in a few milliseconds; for another the settle loop waits, not the caller.
+LOOK_PATIENCE_S = 0.5
 #: How much of the journal an explanation shows.
 EXPLAINED_ENTRIES = 20
 
@@ -141,8 +145,7 @@ class Engine:
     async def get(self, sandbox_id: str) -> Record:
         """One sandbox, after a look at the shim where an outcome is open."""
         worker = self._worker(sandbox_id)
-        if worker.doubtful:
-            await worker.look()
+        await self._look_if_doubtful(worker)
         return self._record_of(worker)
 
     def resolve(self, text: str) -> str:
@@ -287,12 +290,18 @@ class Engine:
     async def _ask(self, sandbox_id: str, request: Request) -> Record:
         """Put a request to a sandbox that is there; where an outcome is open, look first."""
         self._refuse_while_draining()
-        worker = self._workers.get(sandbox_id)
+        await self._look_if_doubtful(self._workers.get(sandbox_id))
+        worker = self._workers.get(sandbox_id)  # It may have ended while we looked.
         if worker is None:
             return _answered(await self._told_before(sandbox_id, request.key))
-        if worker.doubtful:
-            await worker.look()
         return _answered(await worker.request(request))
+
+    async def _look_if_doubtful(self, worker: Worker | None) -> None:
+        """Ask the shim before a request meets what may be settled by now; not for long."""
+        if worker is not None and worker.doubtful:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_PATIENCE_S):
+                    await worker.look()
 
     async def _told_before(self, sandbox_id: str, key: Key | None) -> Record | None:
         """The answer of a request that is repeated after its sandbox is gone."""
