@@ -82,7 +82,8 @@ def _operation(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
         ("caller", "has been told" if it.caller_answered else "still waits"),
     ]
     if it.attempt:
-        rows.append(("since then", f"the shim was asked {it.attempt} times for the outcome"))
+        times = "once" if it.attempt == 1 else f"{it.attempt} times"
+        rows.append(("since then", f"the shim was asked {times} for the outcome"))
     return _block(f"OPEN OPERATION {escaped(it.id)}", rows)
 
 

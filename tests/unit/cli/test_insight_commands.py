@@ -141,6 +141,14 @@ def test_explain_says_what_a_call_in_flight_is(agent: FakeAgent) -> None:
     assert "  now    the shim is asked again\n" in shown
 
 
+def test_explain_counts_as_people_do(agent: FakeAgent) -> None:
+    reply = stuck(time.time_ns())
+    reply.sandbox.operation.attempt = 1
+    agent.replies["Explain"] = reply
+    shown = cubecli(agent.place, "explain", "demo").stdout
+    assert "  since then  the shim was asked once for the outcome\n" in shown
+
+
 def test_explain_lets_no_text_of_others_break_its_lines(agent: FakeAgent) -> None:
     reply = stuck(time.time_ns())
     evil = "\x1b[31m\nNEXT"
