@@ -34,8 +34,11 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
         return undo_create(record, now, happened.cause)
     asked = (happened.epoch, happened.incarnation, happened.call)
     fresh = asked == (record.epoch, record.incarnation, op.call if op else None)
-    if not fresh or (op is None and happened.cause is Cause.SWEEP):
+    silent = op is not None and isinstance(happened.evidence, NoAnswer)
+    if not (fresh or silent) or (op is None and happened.cause is Cause.SWEEP):
         # Whatever overtook the question has asked its own; and the sweep's are about operations.
+        # Only silence counts in any case: it tells the caller, whose time is over, and settles
+        # nothing.
         return keep(record)
     happened = replace(happened, evidence=_of_this_process(record, happened.evidence))
     seen = _bindings_followed(_seen(record, happened, now), happened.evidence, now)
