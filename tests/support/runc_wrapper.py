@@ -26,7 +26,7 @@ fi
 [ -n "$command" ] && [ -f "$file.after" ] || exec {runc} "$@"
 {runc} "$@" || exit
 echo "$$" > "$file.pid"
-sleep "$(cat "$file.after")"
+exec sleep "$(cat "$file.after")"
 """
 
 

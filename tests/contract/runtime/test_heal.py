@@ -29,7 +29,7 @@ from tests.support.polling import eventually
 from tests.support.runc_wrapper import RuncWrapper
 
 #: How long a runc lingers that is killed meanwhile.
-LINGER_S = 5
+LINGER_S = 60
 
 
 def contradicted(record: Record, says: Status, *, frozen: bool) -> Contradicted:
