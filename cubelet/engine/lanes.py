@@ -13,7 +13,8 @@ QUESTIONS_MAX = 64
 #: Of these, to shims that did not answer the last time: each of them may take the whole deadline,
 #: and must not keep those waiting that answer.
 SUSPECTS_MAX = 32
-_BACKGROUND = frozenset({Cause.RELIST, Cause.SWEEP, Cause.RECOVERY})
+#: Causes whose questions wait in a lane.
+BACKGROUND = frozenset({Cause.RELIST, Cause.SWEEP, Cause.RECOVERY})
 
 
 class Lanes:
@@ -25,6 +26,6 @@ class Lanes:
 
     def of(self, cause: Cause, record: Record) -> AbstractAsyncContextManager[None]:
         """The lane for a question with this cause."""
-        if cause not in _BACKGROUND:
+        if cause not in BACKGROUND:
             return nullcontext()
         return self._answering if record.unseen_since is None else self._suspects

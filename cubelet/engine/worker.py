@@ -48,6 +48,7 @@ from cubelet.core.machine import step
 from cubelet.core.model import Call, Record
 from cubelet.engine.alarm import Alarm
 from cubelet.engine.executor import Executor
+from cubelet.engine.lanes import BACKGROUND
 from cubelet.engine.ports import Chance, Change, Clock, Store
 from cubelet.engine.questions import Questions
 from cubelet.engine.supervisor import Supervisor
@@ -66,8 +67,9 @@ HINT_DELAY_S = 0.05
 LOG_DELAY_S = 0.002
 
 RuntimeEffect = CallRuntime | Query | Heal | Destroy
-#: An effect that runs: what it is, and which epoch and phase of the open call it is about.
-_Running = tuple[type[RuntimeEffect], int, Call | None]
+#: An effect that runs: what it is, which epoch and phase of the open call it is about, and whether
+#: it may have to wait its turn: nobody's own question waits behind such a one.
+_Running = tuple[type[RuntimeEffect], int, Call | None, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ class Worker:
 
     async def look(self) -> None:
         """Ask the shim now, and wait for its answer; return at once where that says nothing."""
-        if self.record is None or self._in_flight:
+        if self.ended or self.record is None or self._in_flight:
             return
         self._admit()
         looked = self._waiters.looker()
@@ -317,13 +319,23 @@ class Worker:
         """Run an effect as a task; of the same one, about the same call, only one at a time."""
         record = self.record
         assert record is not None  # noqa: S101 - an effect on the runtime comes with a record.
-        running = (type(effect), record.epoch, record.open.call if record.open else None)
+        phase = record.open.call if record.open else None
+        queued = isinstance(effect, Query) and effect.cause in BACKGROUND
+        running = (type(effect), record.epoch, phase, queued)
         if running in self._running:
+            self._refuse_twice(effect)
             return
         self._running.add(running)
         name = f"{type(effect).__name__}-{self.id}"
         task = self._around.supervisor.spawn(self._work(effect, record), name=name)
         task.add_done_callback(lambda _: self._effect_done(running))
+
+    def _refuse_twice(self, effect: RuntimeEffect) -> None:
+        """Answer the only caller whom what is under way already does not answer."""
+        if isinstance(effect, Heal) and effect.op_id:
+            message = f"sandbox {self.id} is being repaired already; look again when that has ended"
+            fault = Fault(code=Code.ABORTED, reason=Reason.PAUSE_IN_PROGRESS, message=message)
+            self._waiters.complete(effect.op_id, None, fault)
 
     def _work(self, effect: RuntimeEffect, record: Record) -> Coroutine[object, object, None]:
         executor = self._around.executor

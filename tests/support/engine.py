@@ -14,7 +14,7 @@ from cubelet.core.model import Call, Handle, Now, Record
 from cubelet.core.policy import Policy
 from cubelet.core.spec import HttpHook, Spec
 from cubelet.engine.engine import Engine
-from cubelet.engine.ports import CallFailed, Capabilities, Committed
+from cubelet.engine.ports import CallFailed, Capabilities, Clock, Committed, Runtime
 from tests.support.stores import RecordingStore
 
 SPEC = Spec(runtime="toy", args=("count",))
@@ -67,6 +67,15 @@ class ToyRuntime:
     name: str = "toy"
     capabilities: Capabilities = field(default_factory=Capabilities)
 
+    def __post_init__(self) -> None:
+        self._awake = asyncio.Event()
+
+    def awakes(self) -> None:
+        """Answer all questions that hang, and every one from now on."""
+        self.silent = False
+        self._awake.set()
+        self._awake = asyncio.Event()
+
     def check(self, spec: Spec) -> None:
         return
 
@@ -90,7 +99,7 @@ class ToyRuntime:
     async def state(self, record: Record) -> Evidence:
         self.calls.append("state")
         if self.silent:
-            await asyncio.Event().wait()
+            await self._awake.wait()
         if self.evidence is not None:
             return self.evidence
         return self._living() if self.alive else Gone(why="no process")
@@ -174,6 +183,9 @@ class Tube:
     """One engine with all that it stands on."""
 
     toy: ToyRuntime = field(default_factory=ToyRuntime)
+    #: Stands in the place of `toy` where a test wants one shim for each sandbox.
+    rack: Runtime | None = None
+    clock: Clock = field(default_factory=LoopClock)
     store: RecordingStore = field(default_factory=RecordingStore)
     hooks: ToyHooks = field(default_factory=ToyHooks)
     policy: Policy = field(default_factory=Policy)
@@ -181,9 +193,9 @@ class Tube:
     def engine(self) -> Engine:
         return Engine(
             store=self.store,
-            runtimes={self.toy.name: self.toy},
+            runtimes={"toy": self.rack} if self.rack else {self.toy.name: self.toy},
             hooks=self.hooks,
-            clock=LoopClock(),
+            clock=self.clock,
             ids=CountingIds(),
             chance=NoChance(),
             policy=self.policy,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cubelet.core.bindings import CommitPlan, Mode, Snapshot
-from cubelet.core.evidence import Status
+from cubelet.core.bindings import CommitPlan, Mode, Snapshot, bound_to
+from cubelet.core.effects import Complete, Decision
+from cubelet.core.evidence import Alive, Evidence, Status
 from cubelet.core.faults import Code, Fault, Reason
+from cubelet.core.inputs import Cause, Observed
 from cubelet.core.model import (
     Call,
     Divergence,
@@ -96,6 +98,22 @@ def snapshotting(kind: OpKind, call: Call = Call.IN_FLIGHT, *, answered: bool = 
     return replace(RUNNING, epoch=2, open=opened)
 
 
+BOUND = bound_to("snap", at_ns=1, generation=3)
+
+
+def diverging(record: Record, *, says: Status = Status.RUNNING) -> Record:
+    """The same, seen once since T0 to be frozen otherwise than its shim says."""
+    split = Divergence(says=says, frozen=says is not Status.PAUSED, since=T0)
+    return replace(record, diverged=split)
+
+
+def with_keys(record: Record) -> Record:
+    """The same with two callers that gave keys."""
+    assert record.open is not None
+    keys = (KEY, Key(value="k2", digest="d2"))
+    return replace(record, open=replace(record.open, keys=keys))
+
+
 def restarted(record: Record) -> Record:
     """The same with the open operation as a new agent takes it over: no failure is known."""
     assert record.open is not None
@@ -112,6 +130,23 @@ def in_every_state() -> dict[str, Record]:
         "exited": EXITED,
         "deleted": DELETED,
         "running, diverged": DIVERGED,
+        "running, bound": replace(RUNNING, opaque_restore=True, bindings=BOUND),
+        "paused, bound": replace(PAUSED, opaque_restore=True, bindings=BOUND),
+        "running, bindings invalid": replace(
+            RUNNING, opaque_restore=True, bindings=BOUND.invalidated(6)
+        ),
+        "running, commit after a restore": replace(
+            snapshotting(OpKind.COMMIT), opaque_restore=True, bindings=BOUND.invalidated(6)
+        ),
+        "running, rollback after a restore": replace(
+            snapshotting(OpKind.ROLLBACK), opaque_restore=True, bindings=BOUND.invalidated(6)
+        ),
+        "pausing, diverged": diverging(pausing(Call.LOST, answered=True)),
+        "resuming, diverged": diverging(resuming(Call.LOST), says=Status.PAUSED),
+        "pausing, diverged, answered": diverging(pausing(Call.ANSWERED)),
+        "pausing, with keys": with_keys(pausing()),
+        "pausing, failed, with keys": with_keys(pausing(Call.ANSWERED)),
+        "deleted, failed": replace(DELETED, delete_failure=FAILURE, delete_keys=(KEY,)),
         "running, opaque": replace(RUNNING, opaque_restore=True),
         "paused, opaque": replace(PAUSED, opaque_restore=True),
         "pausing, restarted": restarted(pausing()),
@@ -126,3 +161,26 @@ def in_every_state() -> dict[str, Record]:
             for kind in (OpKind.COMMIT, OpKind.ROLLBACK):
                 records[f"running, {kind}, {name}"] = snapshotting(kind, call, answered=answered)
     return records
+
+
+def answer(record: Record, evidence: Evidence | Status, cause: Cause = Cause.SETTLE) -> Observed:
+    """The shim's answer to a question that was asked of this very record."""
+    seen = Alive(status=evidence, pid=2) if isinstance(evidence, Status) else evidence
+    return Observed(
+        cause=cause,
+        epoch=record.epoch,
+        incarnation=record.incarnation,
+        call=record.open.call if record.open else None,
+        evidence=seen,
+    )
+
+
+def told(decision: Decision) -> dict[str, Fault | None]:
+    """The callers that are answered, each with its fault."""
+    return {one.op_id: one.fault for one in decision.effects if isinstance(one, Complete)}
+
+
+def after(decision: Decision) -> Record:
+    """The record that the decision leaves."""
+    assert decision.record is not None
+    return decision.record

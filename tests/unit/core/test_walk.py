@@ -10,6 +10,7 @@ import pytest
 
 from cubelet.core.bindings import INVALID_BASE
 from cubelet.core.effects import (
+    Arm,
     CallRuntime,
     Complete,
     Decision,
@@ -147,8 +148,14 @@ def test_every_pair_is_decided_and_no_rule_is_broken() -> None:
 def check(before: Record | None, happened: Input, decision: Decision) -> None:
     after = decision.record
     check_writing(before, decision)
+    check_keys(before, decision)
     if before is not None:
         check_endings(before, happened, after, decision)
+        check_progress(before, happened, decision)
+        check_destruction(before, happened, decision)
+        if after is not None:
+            check_bindings(before, happened, after)
+            check_beginnings(before, happened, after)
     for effect in decision.effects:
         if isinstance(effect, CallRuntime | Query | Heal | Destroy):
             assert after is not None
@@ -196,6 +203,82 @@ def check_endings(
         assert after is before
     assert after.epoch - before.epoch in {0, 1}
     assert after.open is None or after.epoch >= after.open.epoch
+
+
+def is_half_made(record: Record) -> bool:
+    """A create that failed, whose undoing the store has refused."""
+    op = record.open
+    return op is not None and op.kind is OpKind.CREATE and record.handle is None
+
+
+def check_beginnings(before: Record, happened: Input, after: Record) -> None:
+    """Nothing but a caller begins an operation."""
+    known = before.open.op_id if before.open else None
+    if after.open is not None and after.open.op_id != known:
+        assert isinstance(happened, Asked)
+        assert after.epoch == before.epoch + 1
+
+
+def check_bindings(before: Record, happened: Input, after: Record) -> None:
+    """Invalid before the shim is asked, valid only by what a call of ours told, in time."""
+    op, asked = before.open, after.open
+    proof = isinstance(happened, CallReturned) and happened.failure is None
+    if after.bindings != before.bindings and not isinstance(happened, Asked):
+        assert after.bindings.invalid or (proof and op is not None and op.call is Call.IN_FLIGHT)
+    if before.bindings.invalid and not after.bindings.invalid:
+        begun = isinstance(happened, CommitRequested)
+        proven = op is not None and op.kind in {OpKind.COMMIT, OpKind.ROLLBACK, OpKind.CREATE}
+        assert (begun and not after.bindings.runtime.proven) or (proof and proven)
+    if asked is None or asked is op or not after.opaque_restore:
+        return
+    if asked.kind in {OpKind.RESUME, OpKind.ROLLBACK} and op is None:
+        assert after.bindings.invalid
+    if asked.kind is OpKind.COMMIT and op is None:
+        assert not after.bindings.runtime.proven
+
+
+def check_keys(before: Record | None, decision: Decision) -> None:
+    """Each key gets one outcome, the one that its callers are told."""
+    values = [one.key.value for one in decision.outcomes]
+    assert len(values) == len(set(values))
+    op = before.open if before else None
+    answers = [one for one in decision.effects if isinstance(one, Complete)]
+    for one in decision.outcomes:
+        assert decision.persist
+        assert (one.record is None) == (one.fault is not None or one.op_id == "")
+        if one.record is not None:
+            assert one.record == decision.record
+        if op is not None and one.op_id == op.op_id:
+            assert one.fault is not None or op.failure is None
+            assert Complete(op_id=op.op_id, fault=one.fault) in answers
+
+
+def check_progress(before: Record, happened: Input, decision: Decision) -> None:
+    """What stays open after an answer is asked about again: nothing is ever stuck."""
+    after = decision.record
+    if after is None or after.open is None or not isinstance(happened, Observed | HealEnded):
+        return
+    if after.open.call is Call.IN_FLIGHT or after.state is State.DELETED:
+        return
+    op = before.open
+    asked_about = (before.epoch, before.incarnation, op.call if op else None)
+    if isinstance(happened, Observed):
+        about = (happened.epoch, happened.incarnation, happened.call)
+        if about != asked_about:
+            return  # Whatever overtook the question has asked its own.
+    assert any(isinstance(effect, Arm | Heal | Query) for effect in decision.effects)
+
+
+def check_destruction(before: Record, happened: Input, decision: Decision) -> None:
+    """Only a deletion destroys, an undone create, or the end of a dead record's time."""
+    if not any(isinstance(effect, Destroy) for effect in decision.effects):
+        return
+    assert decision.record is not None
+    assert decision.record.tombstone_at_ns
+    if isinstance(happened, Observed):
+        assert is_half_made(before)
+    if before.diverged is not None and not before.finished_at_ns:
+        assert isinstance(happened, DeleteRequested) or before.tombstone_at_ns
 
 
 def test_a_failed_call_never_completes_with_success() -> None:
