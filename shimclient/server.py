@@ -28,7 +28,7 @@ class Server:
     nothing, so that they are never in the way of those that do.
 
     A handler is never cancelled by the server: not when its peer drops, and not by `close`. Whoever
-    ends the process decides about those that still run (`running`).
+    ends the process decides about those that still run (`running`, `cancel`).
     """
 
     def __init__(
@@ -90,6 +90,12 @@ class Server:
         for connection in list(self._shared.connections):
             connection.abort()
         await self._all_gone()
+
+    def cancel(self) -> None:
+        """Cancel the handlers that run, each once; their peers are answered code 1."""
+        for task in self._shared.tasks:
+            if not task.cancelling():
+                task.cancel()
 
     def _stop_listening(self) -> None:
         for server, file in self._listeners:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 #: Bytes of one connection that may wait to be looked at; more are looked at without delay.
 UNREAD_BYTES_MAX = 64 << 10
+_CANCELLED = error_response(Code.CANCELLED, "the handler was cancelled")
 
 
 @dataclass(slots=True)
@@ -176,7 +177,7 @@ class ServerConnection(asyncio.Protocol):
             raise StatusError(Code.INVALID_ARGUMENT, fault)
 
     async def _serve(self, method: Method, message: Message, context: CallContext) -> None:
-        response = error_response(Code.CANCELLED, "the handler was cancelled")
+        response = _CANCELLED
         try:
             response = await answer(method, message, context)
         finally:

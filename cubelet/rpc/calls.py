@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from cubelet.engine.ports import Ids
+
 _REQUEST_ID_CHARACTERS_MAX = 128
 
 
@@ -13,9 +15,18 @@ class CallInfo:
     """One request. `outcome` is OK, CANCELLED or the name of a reason; a handler may set it."""
 
     method: str
-    request_id: str
+    ids: Ids
+    #: What its caller calls it; empty until somebody needs a name.
+    name: str = ""
     outcome: str = "OK"
     message: str = ""
+
+    @property
+    def request_id(self) -> str:
+        """Its name; where the caller gave none, one that is made now, mostly after the answer."""
+        if not self.name:
+            self.name = self.ids.new_id()
+        return self.name
 
 
 CURRENT: ContextVar[CallInfo | None] = ContextVar("cubelet_rpc_call", default=None)
@@ -31,7 +42,7 @@ def named(request_id: str) -> None:
     """Call the current request by the id that its body carries, if that is usable."""
     call = CURRENT.get()
     if call is not None and usable_id(request_id):
-        call.request_id = request_id
+        call.name = request_id
 
 
 def failed(outcome: str, message: str) -> None:

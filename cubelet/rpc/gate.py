@@ -47,18 +47,18 @@ class Gate:
         self._ids = ids
         self._tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
+        metrics.rpc_in_flight.set_function(lambda: len(self._tasks))
 
     def called(self, method: str, request_id: str) -> CallInfo:
         """What is known of a request: its full method name, and the caller's id if it is usable."""
-        named = request_id if usable_id(request_id) else self._ids.new_id()
-        return CallInfo(method=method, request_id=named)
+        name = request_id if usable_id(request_id) else ""
+        return CallInfo(method=method, ids=self._ids, name=name)
 
     async def answer(self, call: CallInfo, work: Work) -> Any:
         """The reply of `work`, or the Fault that it ended with. Raises CancelledError only."""
         self._track()
         CURRENT.set(call)
         started_s = self._clock.now().mono_s
-        self._metrics.rpc_in_flight.inc()
         try:
             return await self._attempt(call, work)
         except asyncio.CancelledError:
@@ -76,11 +76,6 @@ class Gate:
             return True
         _, pending = await asyncio.wait(set(self._tasks), timeout=timeout_s)
         return not pending
-
-    def cancel(self) -> None:
-        """Have the requests that are still being answered given up. No operation is hurt by it."""
-        for task in self._tasks:
-            task.cancel()
 
     async def _attempt(self, call: CallInfo, work: Work) -> Any:
         try:
@@ -107,7 +102,6 @@ class Gate:
             task.add_done_callback(self._tasks.discard)
 
     def _record(self, call: CallInfo, seconds: float) -> None:
-        self._metrics.rpc_in_flight.dec()
         self._metrics.rpc_requests.labels(call.method, call.outcome).inc()
         self._metrics.rpc_seconds.labels(call.method).observe(seconds)
         _log.info(

@@ -74,7 +74,6 @@ class RpcServer:
         await self.drain()
         await self._gate.idle(grace_s)
         await self._grpc.stop()
-        self._gate.cancel()
         await self._local.stop(_CLEANUP_S)
         if not await self._gate.idle(_CLEANUP_S):
             _log.error("handlers did not end when cancelled", waited_s=_CLEANUP_S)

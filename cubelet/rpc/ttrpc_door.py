@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +42,8 @@ class TtrpcDoor:
         await self._server.serve_socket(bind_socket(path))
 
     async def stop(self, cleanup_s: float) -> None:
-        """Stop listening, hang up; what still runs is given this long to answer."""
+        """Stop listening, hang up and cancel what still runs, with so long to clean up."""
+        self._server.cancel()
         await self._server.close(grace_s=cleanup_s)
 
     def _methods(self, service: Service) -> dict[str, Method]:
@@ -58,7 +60,7 @@ class TtrpcDoor:
         async def answer(request: Message, context: CallContext) -> Message:
             call = self._gate.called(name, *context.metadata.get(REQUEST_ID_KEY, [""])[:1])
             try:
-                async with asyncio.timeout(context.wire_timeout_s):
+                async with _limited(context.wire_timeout_s):
                     reply = await self._gate.answer(call, partial(handle, request, None))
             except TimeoutError:
                 # Without details, as gRPC's own: it is not the agent that decided this.
@@ -70,3 +72,8 @@ class TtrpcDoor:
             return reply
 
         return answer
+
+
+def _limited(timeout_s: float | None) -> AbstractAsyncContextManager[object]:
+    """The caller's own limit; most have none, and pay nothing for it."""
+    return nullcontext() if timeout_s is None else asyncio.timeout(timeout_s)

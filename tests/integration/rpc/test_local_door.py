@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -18,7 +19,7 @@ from cubelet.api.v1 import node_pb2
 from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.api.v1.sandboxes_pb2_grpc import SandboxesStub
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.core.model import State
+from cubelet.core.model import Record, State
 from cubelet.rpc.gate import REQUEST_ID_KEY, REQUESTS_IN_FLIGHT_MAX
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs, native
@@ -320,3 +321,36 @@ async def test_our_own_waiting_ends_by_itself(local: Client, gate: asyncio.Event
     assert not gate.is_set()
     with pytest.raises(LocalDeadline):
         await local.call(SANDBOXES, "Pause", PAUSE, pb.PauseResponse, local_timeout_s=0.01)
+
+
+class SlowToClean(FakeAgent):
+    """Its pause needs the loop a while to clean up when it is cancelled."""
+
+    cleaned = False
+
+    async def pause(self, sandbox_id: str, **options: Any) -> Record:
+        self.entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            self.cleaned = True
+        raise AssertionError(sandbox_id, options)
+
+
+class TestSlowToClean:
+    @pytest.fixture
+    def agent(self) -> FakeAgent:
+        return SlowToClean()
+
+    async def test_handlers_are_cancelled_once_and_may_clean_up(
+        self, server: RpcServer, local: Client, agent: SlowToClean
+    ) -> None:
+        running = pausing(local)
+        await agent.entered.wait()
+        await asyncio.gather(server.stop(0), server.stop(0))
+        assert agent.cleaned
+        with pytest.raises(StatusError) as caught:
+            await running
+        assert caught.value.code == 1
