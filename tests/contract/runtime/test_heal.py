@@ -15,6 +15,7 @@ from cubelet.core.faults import Code, Reason
 from cubelet.core.model import Call, Record
 from cubelet.engine.ports import CallFailed
 from cubelet.runtime import heal as heal_module
+from cubelet.runtime.identity import identify
 from tests.contract.runtime.rig import (
     Rig,
     alive,
@@ -159,8 +160,10 @@ async def test_what_runc_says_of_its_failure_is_told(slow_rig: Rig, runc: RuncWr
 async def test_nothing_is_healed_of_a_sandbox_that_is_another_or_gone(rig: Rig) -> None:
     record = await rig.counting()
     handle = handle_of(record)
+    us = identify(os.getpid())
+    assert us is not None
     others = (
-        replace(handle, pid=os.getpid()),
+        replace(handle, pid=us.pid, pid_start_ticks=us.start_ticks),
         replace(handle, pid_start_ticks=handle.pid_start_ticks - 1),
     )
     for other in others:

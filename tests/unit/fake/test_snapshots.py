@@ -196,6 +196,26 @@ def test_a_new_process_of_the_shim_has_the_same_memory_and_tracking(tmp_path: Pa
     second()
 
 
+def test_a_new_process_of_the_shim_knows_of_a_rollback(tmp_path: Path) -> None:
+    @in_virtual_time
+    async def first() -> None:
+        async with in_loop_shim(tmp_path, write_every="10ms") as shim:
+            await shim.run("a")
+            await asyncio.sleep(1)
+            await commit(shim, tmp_path / "t")
+            await asyncio.sleep(1)
+            await roll_back(shim, tmp_path / "t")
+
+    @in_virtual_time
+    async def second() -> None:
+        async with in_loop_shim(tmp_path, write_every="10ms") as shim:
+            assert memory(shim).generation == 1
+            assert memory(shim).holds(load_image(tmp_path / "t"))
+
+    first()
+    second()
+
+
 @in_virtual_time
 async def test_other_updates_and_other_options_are_refused(tmp_path: Path) -> None:
     async with in_loop_shim(tmp_path) as shim:
