@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class GrpcDoor:
     def __init__(self, gate: Gate, services: Sequence[Service]) -> None:
         self._services = [service.descriptor.full_name for service in services]
         self._health = health.aio.HealthServicer()
+        self._stopping = asyncio.Lock()
+        self._stopped = False
         self._server = grpc.aio.server(
             interceptors=[Interceptor(gate)],
             options=SERVER_OPTIONS,
@@ -53,11 +56,15 @@ class GrpcDoor:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self) -> None:
-        """Hang up and cancel what still runs.
+        """Hang up and cancel what still runs; more than one may ask for it.
 
         It may return before cancelled handlers have cleaned up (grpc/grpc#37239).
         """
-        await self._server.stop(0)
+        async with self._stopping:
+            # Only once: of two calls at a time one was seen to end the process (grpcio 1.76).
+            if not self._stopped:
+                self._stopped = True
+                await self._server.stop(0)
 
     def _add(self, address: str) -> int:
         try:
