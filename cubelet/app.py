@@ -197,9 +197,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     )
     parts.push_async_callback(engine.close)
     await engine.start()
-    events = EventPump(
-        _runtime_config(config).events_socket, partial(_hint, engine)
-    )
+    events = EventPump(_runtime_config(config).events_socket, partial(_hint, engine), engine.relist)
     parts.push_async_callback(events.close)
     await events.start()
     needs = Needs(

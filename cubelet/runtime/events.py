@@ -26,13 +26,23 @@ Hint = Callable[[str, str], None]
 class EventPump:
     """Receives the events of all shims and calls `hint(sandbox_id, topic)` for those that matter.
 
-    `hint` must not wait, and may be given ids that nobody knows.
+    `hint` must not wait, and may be given ids that nobody knows. `gap` is called with the reason
+    when events were lost here: whatever they told of has to be looked for.
     """
 
-    def __init__(self, path: Path, hint: Hint) -> None:
+    def __init__(
+        self,
+        path: Path,
+        hint: Hint,
+        gap: Callable[[str], None] = lambda _: None,
+        *,
+        queue_max: int = 4096,
+    ) -> None:
         self._path = path
         self._hint = hint
-        self._server = EventsServer()
+        self._gap = gap
+        self._missed = 0
+        self._server = EventsServer(queue_max=queue_max)
         self._pumping: asyncio.Task[None] | None = None
 
     @property
@@ -65,11 +75,18 @@ class EventPump:
     async def _pump(self) -> None:
         while True:
             event = await self._server.next()
+            self._note_gap()
             if wanted(event):
                 try:
                     self._hint(event.container_id, event.topic)
                 except Exception:  # noqa: BLE001 - the next event's sandbox has nothing to do with this one's.
                     _log.exception("hint_failed", sandbox=event.container_id, topic=event.topic)
+
+    def _note_gap(self) -> None:
+        lost = self._server.dropped - self._missed
+        if lost:
+            self._missed += lost
+            self._gap(f"{lost} events of shims were lost, the queue was full")
 
 
 def wanted(event: TaskEvent) -> bool:

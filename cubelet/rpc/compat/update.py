@@ -38,7 +38,8 @@ async def update(agent: Agent, request: pb.UpdateCubeSandboxRequest) -> None:
     _check_known(agent, request.sandboxID)
     if action not in _TABLES:
         raise refuse(_REFUSALS.get(action, "invalid update action"))
-    key = compat_key("Update", request, request.requestID)
+    # Pause and resume are methods of their own here: one requestID may serve for both.
+    key = compat_key(f"Update.{action}", request, request.requestID)
     if action == "pause":
         await agent.pause(request.sandboxID, key=key)
     else:

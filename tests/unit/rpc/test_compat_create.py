@@ -212,7 +212,7 @@ async def test_every_change_has_its_request_id_as_key(
     keys = [key.value if key else "" for key in agent.keys]
     assert keys == [
         "Create:r-1",
-        *["Update:r-1"] * 2,
+        *("Update.pause:r-1", "Update.resume:r-1"),
         *("CommitSandbox:r-1", "RollbackSandbox:r-1", "Destroy:r-1"),
     ]
     assert len({key.digest for key in agent.keys if key}) == 6

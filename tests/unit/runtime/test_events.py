@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -47,6 +48,27 @@ async def shim(tmp_path: Path, hints: Hints) -> AsyncIterator[Shim]:
     await pump.start()
     client = await Client.connect(f"unix://{path}")
     yield Shim(client)
+    await client.close()
+    await pump.close()
+
+
+async def test_lost_events_are_a_gap_that_is_told_once(tmp_path: Path) -> None:
+    gaps: list[str] = []
+    seen: list[str] = []
+    pump = EventPump(
+        tmp_path / "events.sock", lambda one, _: seen.append(one), gaps.append, queue_max=1
+    )
+    await pump.start()
+    client = await Client.connect(f"unix://{tmp_path / 'events.sock'}")
+    shim = Shim(client)
+    crowd = [shim.says(events_pb2.TaskPaused(container_id=f"sb{i}")) for i in range(50)]
+    await asyncio.gather(*crowd)
+    await eventually(lambda: pump.dropped + len(seen) == 50, what="every event seen or lost")
+    await shim.says(events_pb2.TaskPaused(container_id="last"))
+    await eventually(lambda: "last" in seen, what="the last event")
+    assert pump.dropped > 0
+    told = sum(int(gap.split()[0]) for gap in gaps)
+    assert told == pump.dropped
     await client.close()
     await pump.close()
 
