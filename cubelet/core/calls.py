@@ -6,9 +6,17 @@ from dataclasses import replace
 from typing import assert_never
 
 from cubelet.core import keys
-from cubelet.core.bindings import INVALID_BASE, Binding, Bindings, Snapshot, bound_to
+from cubelet.core.bindings import (
+    INVALID_BASE,
+    Binding,
+    Bindings,
+    CommitPlan,
+    Mode,
+    Snapshot,
+    bound_to,
+)
 from cubelet.core.edges import keep, write
-from cubelet.core.effects import Complete, Decision, Destroy, Query
+from cubelet.core.effects import CallRuntime, Complete, Decision, Destroy, Query
 from cubelet.core.endings import deleted_while_created, undo_create
 from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.inputs import CallOverdue, CallReturned, Cause
@@ -36,6 +44,11 @@ def returned(record: Record, happened: CallReturned, now: Now) -> Decision:
     if op.call is Call.IN_FLIGHT:
         if happened.failure is None:
             return _succeeded(record, op, happened, now)
+        if happened.failure.reason is Reason.SNAPSHOT_NOT_FOUND and op.plan and op.plan.base_id:
+            return _without_base(record, op, op.plan, now)
+        if happened.failure.reason is Reason.STALE_BASE:
+            # The runtime has seen a restore that we have not: the next commit is a full one.
+            record = replace(record, bindings=record.bindings.invalidated(now.wall_ns))
         return _failed(record, replace(op, call=happened.call, failure=happened.failure), now)
     if op.call is not Call.ABANDONED:
         return keep(record)
@@ -145,6 +158,21 @@ def _snapshots_of(
             generation=happened.generation,
             created_at_ns=now.wall_ns,
         ),
+    )
+
+
+def _without_base(record: Record, op: Operation, plan: CommitPlan, now: Now) -> Decision:
+    """What was to be built upon is in the catalog, but no longer on disk: take all instead."""
+    epoch = record.epoch + 1
+    full = CommitPlan(snapshot_id=plan.snapshot_id, mode=Mode.FULL)
+    return write(
+        record,
+        replace(record, epoch=epoch, open=replace(op, epoch=epoch, plan=full)),
+        now=now,
+        cause=Cause.RPC,
+        detail=f"base {plan.base_id} is gone; a full snapshot is taken instead",
+        op_id=op.op_id,
+        effects=(CallRuntime(kind=op.kind, epoch=epoch),),
     )
 
 

@@ -146,6 +146,36 @@ def test_a_failed_one_enters_nothing_and_the_shim_is_asked(kind: OpKind) -> None
     assert (decision.snapshots, decision.persist) == ((), False)
 
 
+def upon_a_base() -> Record:
+    record = snapshotting(OpKind.COMMIT)
+    plan = CommitPlan(snapshot_id="snap8", mode=Mode.SOFT_DIRTY, base_id="snap", generation=3)
+    assert record.open is not None
+    bindings = bound_to("snap", at_ns=1, generation=3)
+    return replace(record, bindings=bindings, open=replace(record.open, plan=plan))
+
+
+def failed_with(reason: Reason) -> CallReturned:
+    failure = replace(FAILURE, reason=reason)
+    return CallReturned(epoch=2, kind=OpKind.COMMIT, call=Call.ANSWERED, failure=failure)
+
+
+def test_where_the_base_is_gone_from_disk_all_is_taken_once() -> None:
+    decision = step(upon_a_base(), failed_with(Reason.SNAPSHOT_NOT_FOUND), at(5), POLICY)
+    record = after(decision)
+    assert record.open is not None
+    assert record.open.plan == CommitPlan(snapshot_id="snap8", mode=Mode.FULL)
+    assert decision.effects == (CallRuntime(kind=OpKind.COMMIT, epoch=3),)
+    again = replace(failed_with(Reason.SNAPSHOT_NOT_FOUND), epoch=3)
+    assert not any(
+        isinstance(effect, CallRuntime) for effect in step(record, again, at(6), POLICY).effects
+    )
+
+
+def test_a_base_that_the_runtime_calls_stale_is_no_base_any_more() -> None:
+    decision = step(upon_a_base(), failed_with(Reason.STALE_BASE), at(5), POLICY)
+    assert after(decision).bindings.invalid
+
+
 @pytest.mark.parametrize("call", OVER)
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.CREATED, Status.PAUSED])
 @pytest.mark.parametrize("kind", [OpKind.COMMIT, OpKind.ROLLBACK])
