@@ -41,6 +41,7 @@ class ShimCall:
     snapshot: Snapshot | None = None
     #: The shim is through with it, however it ended there.
     over: bool = False
+    over_s: float | None = None
     #: How the agent saw it end: None while it waits, "ok", or how it failed.
     seen: str | None = None
     cut: bool = False

@@ -186,7 +186,7 @@ class Clients:
 
     def _snapshot(self, engine: Engine, act: Act, dice: Random) -> str:
         runtime = "freezer" if self._freezers[act.slot] else "opaque"
-        mine = [one.id for one in engine.snapshots() if one.runtime == runtime]
+        mine = sorted(one.id for one in engine.snapshots() if one.runtime == runtime)
         return dice.choice(mine) if mine else ""
 
     def _seen(self, slot: int) -> Record | None:

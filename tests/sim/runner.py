@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from tests.sim import script
+from tests.sim.checkers.settling import Times
 from tests.sim.dice import dice_of
 from tests.sim.faults import Swarm
 from tests.sim.loop import Deadlock, SimLoop
@@ -47,6 +48,7 @@ class Result:
     virtual_s: float = 0.0
     sandbox_s: float = 0.0
     steps: int = 0
+    times: Times = field(default_factory=Times)
 
 
 def run(seed: int, options: Options | None = None) -> Result:
@@ -55,6 +57,7 @@ def run(seed: int, options: Options | None = None) -> Result:
     rng = dice_of(seed)
     swarm = Swarm(dice_of(rng.getrandbits(64)), without=options.without)
     plan = script.write(dice_of(rng.getrandbits(64)), swarm)
+    planned = len(plan.acts)
     plan = script.without(plan, options.cut)
     loop = SimLoop()
     loop.set_exception_handler(_ignore)
@@ -69,10 +72,11 @@ def run(seed: int, options: Options | None = None) -> Result:
         hash=trace.hash,
         faults=swarm.counts,
         lines=trace.lines,
-        acts=len(plan.acts),
+        acts=planned,
         virtual_s=loop.now_s,
         sandbox_s=loop.now_s * plan.slots,
         steps=loop.steps,
+        times=world.judge.settling.times,
     )
 
 

@@ -308,6 +308,7 @@ class Shim:
 
     def _end(self, call: ShimCall) -> None:
         call.over = True
+        call.over_s = self.world.now_s
 
     def _lose_during(self, call: ShimCall) -> None:
         """The connection breaks; a freezer's shim kills its helper where that is at work."""

@@ -20,7 +20,9 @@ from tests.sim.checkers.endings import Endings
 from tests.sim.checkers.isolation import Isolation
 from tests.sim.checkers.journal import Journal
 from tests.sim.checkers.keys import Keys
+from tests.sim.checkers.patience import Patience
 from tests.sim.checkers.quiescence import Quiescence
+from tests.sim.checkers.settling import Settling
 from tests.sim.checkers.stuck import Stuck
 from tests.sim.checkers.truth import TrueEdges
 from tests.sim.shim import Shim
@@ -33,6 +35,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Answers,
     Durable,
     OneCall,
+    Patience,
     Keys,
     Journal,
     Isolation,
@@ -47,7 +50,8 @@ class Judge:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.violations: list[str] = []
-        self._checkers = [kind(facts) for kind in CHECKERS]
+        self.settling = Settling(facts)
+        self._checkers = [self.settling, *(kind(facts) for kind in CHECKERS)]
         self._hearers: dict[str, list[Callable[..., None]]] = {}
 
     def broken(self, text: str) -> None:

@@ -9,8 +9,8 @@ from cubelet.engine.ports import Change
 from tests.sim.checkers.base import (
     RELIST_S,
     SLACK_S,
-    T_SNAPSHOT_S,
     T_QUERY_S,
+    T_SNAPSHOT_S,
     T_STUCK_S,
     Checker,
     Facts,
