@@ -47,10 +47,14 @@ class Lifecycle(Group):
         """One page of what the agent has in memory."""
         del context
         wanted = filter(_selector(request), self._agent.view())
-        shown, token = page(wanted, at=place, size=request.page_size, token=request.page_token)
-        return pb.ListResponse(
-            sandboxes=[self._shown(record) for record in shown], next_page_token=token
+        shown, token = page(
+            wanted,
+            at=place,
+            wire=self._shown,
+            size=request.page_size,
+            token=request.page_token,
         )
+        return pb.ListResponse(sandboxes=shown, next_page_token=token)
 
     async def Pause(self, request: pb.PauseRequest, context: Any) -> pb.PauseResponse:  # noqa: N802
         """Pause it; answers when it is PAUSED."""

@@ -46,11 +46,14 @@ class Snapshots(Group):
     ) -> pb.ListSnapshotsResponse:
         """One page of the catalog, oldest first."""
         del context
-        found = self._agent.snapshots()
-        shown, token = page(found, at=_place, size=request.page_size, token=request.page_token)
-        return pb.ListSnapshotsResponse(
-            snapshots=[_snapshot(snapshot) for snapshot in shown], next_page_token=token
+        shown, token = page(
+            self._agent.snapshots(),
+            at=_place,
+            wire=_snapshot,
+            size=request.page_size,
+            token=request.page_token,
         )
+        return pb.ListSnapshotsResponse(snapshots=shown, next_page_token=token)
 
 
 def _place(snapshot: Snapshot) -> Place:

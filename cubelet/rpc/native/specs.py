@@ -32,7 +32,24 @@ def spec_from_wire(wire: pb.Spec) -> Spec:
 
 
 def spec_to_wire(spec: Spec) -> pb.Spec:
-    """The spec as its creator wrote it, without what the agent noted beside it."""
+    """The spec as its creator wrote it, without what the agent noted beside it. Not to be changed.
+
+    A spec never changes while its sandbox does, so the message of one that is shown often is kept.
+    """
+    kept = _KEPT.get(id(spec))
+    if kept is None:
+        if len(_KEPT) >= _KEPT_MAX:
+            del _KEPT[next(iter(_KEPT))]
+        kept = _KEPT[id(spec)] = (spec, _made(spec))
+    return kept[1]
+
+
+#: By identity, and together with the spec: while that is held, no other can have its identity.
+_KEPT: dict[int, tuple[Spec, pb.Spec]] = {}
+_KEPT_MAX = 256
+
+
+def _made(spec: Spec) -> pb.Spec:
     return pb.Spec(
         runtime=spec.runtime,
         template=spec.template,
