@@ -28,9 +28,15 @@ def known(record: Record | None, request: Request) -> Decision | None:
         return keep(record, Complete(op_id=request.op_id, fault=_reused(key)))
     if told is not None:
         return keep(record, Replay(op_id=request.op_id, outcome=told))
-    # A repeated delete waits for the same end as the first.
     if record is None or op is None or isinstance(request, DeleteRequested):
-        return None
+        return None  # A repeated delete waits for the same end as the first.
+    return _of_open(record, op, request)
+
+
+def _of_open(record: Record, op: Operation, request: Request) -> Decision | None:
+    """A repetition of what is still open: the failure that was told, or the answer to come."""
+    if op.answered and op.failure is not None:
+        return keep(record, Complete(op_id=request.op_id, fault=op.failure))
     return join(record, op, request)
 
 

@@ -31,7 +31,8 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
         return keep(record)
     if op is not None and op.kind is OpKind.CREATE and record.handle is None:
         # Cut short by a restart of the agent, or failed when the store refused its undoing.
-        return undo_create(record, now, happened.cause)
+        recovering = happened.cause is Cause.RECOVERY
+        return undo_create(record, now, Cause.RECOVERY if recovering else Cause.SETTLE)
     asked = (happened.epoch, happened.incarnation, happened.call)
     fresh = asked == (record.epoch, record.incarnation, op.call if op else None)
     silent = op is not None and isinstance(happened.evidence, NoAnswer)

@@ -63,7 +63,7 @@ def conclude(
     if known and not op.noted:
         outcomes = keys.answers(op, sandbox_id=after.id, now=now, fault=fault, record=after)
     if after.open is not None:
-        effects = (*effects, Arm(delay_s=_delay_s(op, policy)))
+        effects = (*effects, Arm(delay_s=_delay_s(after, op, now, policy)))
         asked = replace(after.open, attempt=op.attempt + 1, answered=op.answered or tells)
         after = replace(after, open=replace(asked, noted=op.noted or known))
     told = tells or bool(outcomes)
@@ -81,10 +81,20 @@ def conclude(
     )
 
 
-def _delay_s(op: Operation, policy: Policy) -> float:
-    """Doubling from settle_first_s up to settle_max_s; it never gives up."""
+def _delay_s(after: Record, op: Operation, now: Now, policy: Policy) -> float:
+    """Doubling from settle_first_s up to settle_max_s; it never gives up.
+
+    What has to be seen twice settle_s apart is asked for when that time is over.
+    """
     doublings = min(op.attempt, 16)  # Beyond any limit, and no huge number.
-    return min(policy.settle_max_s, policy.settle_first_s * 2.0**doublings)
+    delay_s = min(policy.settle_max_s, policy.settle_first_s * 2.0**doublings)
+    first_s = after.open.contradicted_mono_s if after.open else None
+    if after.diverged is not None:
+        first_s = after.diverged.since.mono_s
+    second_in_s = policy.settle_max_s if first_s is None else first_s + policy.settle_s - now.mono_s
+    if second_in_s <= 0:
+        return delay_s
+    return min(delay_s, max(second_in_s, policy.settle_first_s))
 
 
 def _told(op: Operation, after: Record, verdict: Verdict) -> Fault | None:

@@ -157,7 +157,7 @@ EDGES: Mapping[tuple[State | None, State], frozenset[Cause]] = {
     (State.PAUSED, State.EXITED): _OBSERVERS,
     (State.RESUMING, State.EXITED): _ANY,
     # A create that failed, or that a restart of the agent cut short, is undone.
-    (State.CREATED, State.DELETED): _ANY,
+    (State.CREATED, State.DELETED): frozenset({Cause.RPC, Cause.SETTLE, Cause.RECOVERY}),
     (State.RUNNING, State.DELETED): _RPC,
     (State.PAUSING, State.DELETED): _RPC,
     (State.PAUSED, State.DELETED): _RPC,
