@@ -11,12 +11,10 @@ failure is it?* Nothing here is told apart by its text. Who raises what:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from google.protobuf.any_pb2 import Any as AnyMessage
 
 
 class Code(enum.IntEnum):
@@ -111,8 +109,11 @@ class StatusError(ShimError):
 
     answered = True
 
-    def __init__(self, code: int, message: str, details: Sequence[AnyMessage] = ()) -> None:
-        """Take the code first: it is what a caller decides by. Shims send no details."""
+    def __init__(self, code: int, message: str, details: Sequence[Any] = ()) -> None:
+        """Take the code first: it is what a caller decides by.
+
+        `details` are google.protobuf.Any messages; shims send none.
+        """
         super().__init__(message, code=code)
         self.code: int = code
         self.details = details
@@ -150,7 +151,7 @@ _BY_CODE: dict[int, type[StatusError]] = {
 }
 
 
-def error_from_status(code: int, message: str, details: Sequence[AnyMessage] = ()) -> StatusError:
+def error_from_status(code: int, message: str, details: Sequence[Any] = ()) -> StatusError:
     """The error for a status that a peer sent; Refused where the code has no class of its own."""
     return _BY_CODE.get(code, Refused)(code, message, details)
 
