@@ -6,10 +6,10 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -35,11 +35,55 @@ class ShimAddress:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """What a shim binary left behind when it ended."""
+    """What a shim binary left behind when it ended well."""
 
-    exit_code: int
     stdout: bytes
     stderr: bytes
+
+
+class Run(Protocol):
+    """How a shim's binary is run; `run_binary` is the plain way."""
+
+    async def __call__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        files: Sequence[int],
+        timeout_s: float,
+    ) -> int:
+        """Run it to its end with these files as its three streams; its exit status.
+
+        Raises TimeoutError where that takes longer, after killing it; BootstrapError where it
+        cannot be run. Has killed it too where it is cancelled.
+        """
+
+
+async def run_binary(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    files: Sequence[int],
+    timeout_s: float,
+) -> int:
+    """Run a command as a process of its own; see `Run`."""
+    stdin, stdout, stderr = files
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr
+        )
+    except OSError as error:
+        raise BootstrapError(f"cannot run {command[0]} in {cwd}: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            async with asyncio.timeout(_KILL_GRACE_S):
+                await process.wait()
 
 
 def parse_start_answer(stdout: bytes) -> ShimAddress:
@@ -67,14 +111,15 @@ async def start_shim(  # noqa: PLR0913 - one keyword for each thing containerd g
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     timeout_s: float,
+    run: Run = run_binary,
 ) -> ShimAddress:
     """Run ``command ... start`` in the bundle; where the shim then serves.
 
     The bundle must have its `log` FIFO: open a LogPipe before, and keep it while the shim lives, as
     a shim without a reader there may block. `containerd_address` need not exist, but is part of the
     socket's name: two agents on one machine must not share it. `env` is added to our environment.
-    After `timeout_s` the starter alone is killed: a server that it has forked may live on.
-    Raises BootstrapError, with what the binary said.
+    After `timeout_s` the starter alone is killed: a server that it has forked may live on. `run`
+    replaces `run_binary`. Raises BootstrapError, with what the binary said.
     """
     if not (bundle / "log").exists():
         raise BootstrapError(f"{bundle} has no log FIFO; open a LogPipe there first")
@@ -87,7 +132,12 @@ async def start_shim(  # noqa: PLR0913 - one keyword for each thing containerd g
     }
     arguments = _arguments(command, namespace, id, containerd_address)
     ended = await _run(
-        [*arguments, "start"], cwd=bundle, env=variables, stdin=stdin, timeout_s=timeout_s
+        [*arguments, "start"],
+        cwd=bundle,
+        env=variables,
+        stdin=stdin,
+        timeout_s=timeout_s,
+        run=run,
     )
     try:
         answer = parse_start_answer(ended.stdout)
@@ -121,6 +171,7 @@ async def delete_shim(
         cwd=bundle,
         env={"NAMESPACE": namespace, "GRPC_ADDRESS": containerd_address},
         timeout_s=timeout_s,
+        run=run_binary,
     )
     try:
         return exit_of(task_pb2.DeleteResponse.FromString(ended.stdout))
@@ -174,6 +225,7 @@ async def _run(
     *,
     cwd: Path,
     env: Mapping[str, str],
+    run: Run,
     stdin: bytes = b"",
     timeout_s: float,
 ) -> _Ended:
@@ -187,45 +239,19 @@ async def _run(
         for file in files:
             stack.callback(os.close, file)
         os.pwrite(files[0], stdin, 0)
-        exit_code = await _exit_code(command, cwd, {**os.environ, **env}, files, timeout_s)
+        exit_code, variables = None, {**os.environ, **env}
+        with suppress(TimeoutError):
+            exit_code = await run(command, cwd=cwd, env=variables, files=files, timeout_s=timeout_s)
         stdout, stderr = (os.pread(file, ANSWER_BYTES_MAX, 0) for file in files[1:])
-    ended = _Ended(exit_code, stdout, stderr)
-    if exit_code != 0:
-        said = _quote(stdout + stderr) if stdout or stderr else "nothing"
-        raise BootstrapError(
-            f"{command[0]} {command[-1]} ended with exit status {exit_code} and said {said}"
-        )
-    return ended
-
-
-async def _exit_code(
-    command: Sequence[str],
-    cwd: Path,
-    env: Mapping[str, str],
-    files: Sequence[int],
-    timeout_s: float,
-) -> int:
-    stdin, stdout, stderr = files
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr
-        )
-    except OSError as error:
-        raise BootstrapError(f"cannot run {command[0]} in {cwd}: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await process.wait()
-    except TimeoutError:
-        said = os.pread(stdout, ANSWER_BYTES_MAX, 0) + os.pread(stderr, ANSWER_BYTES_MAX, 0)
-        raise BootstrapError(
-            f"{command[0]} {command[-1]} did not end within {timeout_s} s and was killed;"
-            f" it said {_quote(said) if said else 'nothing'}"
-        ) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            async with asyncio.timeout(_KILL_GRACE_S):
-                await process.wait()
+    if exit_code == 0:
+        return _Ended(stdout, stderr)
+    said = _quote(stdout + stderr) if stdout or stderr else "nothing"
+    how = (
+        f"did not end within {timeout_s} s and was killed; it"
+        if exit_code is None
+        else f"ended with exit status {exit_code} and"
+    )
+    raise BootstrapError(f"{command[0]} {command[-1]} {how} said {said}")
 
 
 def _stderr_part(ended: _Ended) -> str:

@@ -20,6 +20,7 @@ from cubelet.runtime.links import Links, Shim
 from cubelet.runtime.reach import Reach
 from cubelet.runtime.removal import Remover
 from cubelet.runtime.snapshots import Snapshots
+from cubelet.runtime.starter import Starter
 from cubelet.runtime.templates import Templates
 from shimclient import ShimError
 
@@ -35,7 +36,8 @@ class ShimRuntime:
         self._kind = kind
         self._templates = Templates(config.templates_dir, config.templates_cache)
         self._links = Links()
-        self._launcher = Launcher(kind, config, self._templates, self._links)
+        self._starter = Starter(kind, config.state_dir)
+        self._launcher = Launcher(kind, config, self._templates, self._links, self._starter)
         self._remover = Remover(kind, config, self._links)
         self._reach = Reach(config.state_dir, self._links)
         self._snapshots = Snapshots(kind, config.snapshots_dir, self._reach)
@@ -118,6 +120,7 @@ class ShimRuntime:
     async def close(self) -> None:
         """Hang up on all shims; they and their sandboxes go on. For the agent's own end."""
         await self._links.close()
+        await self._starter.close()
 
     async def _looked_at(self, record: Record, shim: Shim, evidence: Evidence) -> Evidence:
         """A living status with what others than the shim's State know of it."""

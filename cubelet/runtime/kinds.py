@@ -32,6 +32,8 @@ class Kind:
     name: str
     #: The shim binary and its first arguments.
     command: Sequence[str]
+    #: Whether the command is a program of shimclient.skeleton, so that a zygote can fork it.
+    forks: bool = False
     capabilities: Capabilities
     #: Options that travel with Create; None for none.
     options: AnyMessage | None = None
@@ -78,6 +80,7 @@ def process(_: RuntimeConfig) -> Kind:
     return Kind(
         name=PROCESS,
         command=_python("cubelet.shims.process"),
+        forks=True,
         capabilities=Capabilities(),
         annotation_prefix="cubelet.process/",
     )
@@ -88,6 +91,7 @@ def fake(_: RuntimeConfig) -> Kind:
     return Kind(
         name=FAKE,
         command=_python("shimclient.fake"),
+        forks=True,
         capabilities=Capabilities(opaque_restore=True, snapshots=True),
         annotation_prefix="shimclient.fake/",
     )

@@ -18,6 +18,7 @@ from cubelet.runtime.links import Links
 from cubelet.runtime.note import Note, handle_at, write_note
 from cubelet.runtime.places import Place, place_of
 from cubelet.runtime.snapshots import folder_of
+from cubelet.runtime.starter import Starter
 from cubelet.runtime.templates import Templates
 from shimclient import BootstrapError, ShimError
 from shimclient.api import task_pb2
@@ -39,6 +40,7 @@ class Launcher:
     config: RuntimeConfig
     templates: Templates
     links: Links
+    starter: Starter
 
     async def launch(self, record: Record) -> Handle:
         """Make it and start it. Raises CallFailed, of which nothing goes on happening."""
@@ -68,6 +70,7 @@ class Launcher:
             events_address=f"unix://{self.config.events_socket}",
             containerd_address=containerd_address(self.config),
             timeout_s=_START_TIMEOUT_S,
+            run=self.starter.run,
         )
         handle = handle_at(shim.address, shim.version)
         write_note(place, Note(record.incarnation, handle))

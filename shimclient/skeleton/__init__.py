@@ -13,6 +13,9 @@ A shim is a `Program` and a `TaskService`; its ``__main__`` is four lines::
   ``cleanup(flags, bundle) -> shimclient.task.Exit`` and prints it; ``serve -address SOCKET`` serves
   in the foreground, its state file beside the socket. Sockets stand in containerd's folder, in a
   private one for ordinary users, or in ``SHIM_SOCKET_DIR``.
+* ``zygote`` (zygote.py) is for programs that start many shims: it forks what ``start`` would do in
+  a process that has loaded everything. `shimclient.zygote` is its other side. So a module of a shim
+  must not start threads, open files or make an event loop when it is imported.
 * `Program.service` is called with a `ShimContext` in the server's running loop and returns a
   `TaskService` (service.py): override the methods that the shim can do; each takes the request
   (shimclient.api.task_pb2) and a CallContext, and answers the reply message or raises StatusError.

@@ -8,12 +8,14 @@ import socket
 import stat
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
 from shimclient.api import bootstrap_pb2, task_pb2
+from shimclient.skeleton import zygote
 from shimclient.skeleton.daemon import run_in_background
 from shimclient.skeleton.errors import SetupError
 from shimclient.skeleton.flags import Action, Flags, UsageError, parse_flags
@@ -39,6 +41,7 @@ _ANNOUNCED_VERSION: Final = 2
 _USAGE: Final = """\
 usage: {name} -namespace NS -id ID [-address A] [-bundle DIR] [-debug] start|delete
        {name} serve -address SOCKET [-namespace NS] [-id ID] [-bundle DIR] [-debug]
+       {name} zygote ROOM
 
 {summary}
 
@@ -46,6 +49,7 @@ start   Start the shim's server in the background and print its address. The cur
         folder is the bundle; events go to the ttrpc socket in TTRPC_ADDRESS.
 delete  Clean up after a dead shim and print how its task ended (protobuf).
 serve   Serve at SOCKET in the foreground until SIGTERM or Shutdown.
+zygote  Fork what starts shims, as the socket on stdin asks; for agents.
 """
 
 
@@ -57,6 +61,9 @@ def main(program: Program, arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_USAGE.format(name=name, summary=program.summary))
         return 0
     try:
+        if words[:1] == [zygote.COMMAND]:
+            zygote.serve_zygote(partial(main, program))
+            return 0
         flags = parse_flags(words)
         flags = replace(flags, bundle=flags.bundle or str(Path.cwd()))
         _COMMANDS[flags.action](program, flags)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from cubelet.core.evidence import Alive, Ended, Status
 from cubelet.core.faults import Reason
 from cubelet.core.model import Call
 from cubelet.engine.ports import CallFailed
+from cubelet.runtime.kinds import FAKE, PROCESS
 from tests.contract.runtime.rig import (
     Rig,
     alive,
@@ -29,6 +32,26 @@ async def test_a_created_sandbox_runs_under_the_identities_of_its_handle(rig: Ri
     assert shim.alive
     assert init.alive
     assert await state(rig.runtime, record) == alive(rig, record, Status.RUNNING)
+
+
+async def test_our_own_shims_come_from_a_zygote(rig: Rig) -> None:
+    await asyncio.gather(rig.created(), rig.created())
+    starter = rig.runtime._starter
+    assert (starter.forked, starter.fallbacks) == ((0, 0) if is_container(rig) else (2, 0))
+
+
+@pytest.mark.parametrize("deaf_rig", [FAKE, PROCESS], indirect=True)
+async def test_a_create_does_without_its_zygote(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.created()
+    zygote = rig.runtime._starter._zygote
+    assert zygote is not None
+    os.kill(zygote.pid, signal.SIGSTOP)
+    monkeypatch.setattr("shimclient.zygote.FORK_TIMEOUT_S", 0.1)
+    record = await rig.created()
+    assert rig.runtime._starter.fallbacks == 1
+    await rig.runtime.pause(record)
+    await rig.runtime.resume(record)
+    assert isinstance(await state(rig.runtime, record), Alive)
 
 
 async def test_a_paused_sandbox_stands_still_until_it_is_resumed(rig: Rig) -> None:
