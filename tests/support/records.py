@@ -125,6 +125,9 @@ def in_every_state() -> dict[str, Record]:
     records = {
         "created": CREATED,
         "created, call lost": replace(CREATED, open=op(OpKind.CREATE, Call.LOST, epoch=1)),
+        "created, not written": replace(
+            CREATED, handle=HANDLE, open=op(OpKind.CREATE, Call.ANSWERED, epoch=1)
+        ),
         "running": RUNNING,
         "paused": PAUSED,
         "exited": EXITED,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cubelet.core.bindings import INVALID_BASE, Binding, CommitPlan, Mode, Snapshot, bound_to
-from cubelet.core.effects import CallRuntime, Complete
+from cubelet.core.effects import CallRuntime, Complete, Decision
 from cubelet.core.evidence import Gone, Status
 from cubelet.core.faults import Reason
 from cubelet.core.inputs import (
@@ -174,6 +174,39 @@ def test_where_the_base_is_gone_from_disk_all_is_taken_once() -> None:
 def test_a_base_that_the_runtime_calls_stale_is_no_base_any_more() -> None:
     decision = step(upon_a_base(), failed_with(Reason.STALE_BASE), at(5), POLICY)
     assert after(decision).bindings.invalid
+
+
+def failed_by(reason: Reason, *, base_id: str = "snap") -> Decision:
+    """A commit upon `base_id` that the runtime refused for this reason."""
+    record = replace(snapshotting(OpKind.COMMIT), bindings=bound_to("snap", at_ns=1, generation=3))
+    assert record.open is not None
+    plan = CommitPlan(snapshot_id="snap8", mode=Mode.SOFT_DIRTY, base_id=base_id, generation=3)
+    record = replace(record, open=replace(record.open, plan=plan))
+    fault = replace(FAILURE, reason=reason)
+    returned = CallReturned(epoch=2, kind=OpKind.COMMIT, call=Call.ANSWERED, failure=fault)
+    return step(record, returned, at(5), POLICY)
+
+
+def test_a_base_that_is_gone_from_disk_makes_the_commit_a_full_one() -> None:
+    decision = failed_by(Reason.SNAPSHOT_NOT_FOUND)
+    op = after(decision).open
+    assert op is not None
+    assert op.plan == CommitPlan(snapshot_id="snap8", mode=Mode.FULL)
+    assert (op.op_id, op.call, op.epoch) == ("op2", Call.IN_FLIGHT, 3)
+    assert (decision.persist, decision.effects) == (
+        True,
+        (CallRuntime(kind=OpKind.COMMIT, epoch=3),),
+    )
+    once_more = failed_by(Reason.SNAPSHOT_NOT_FOUND, base_id="")
+    assert not any(isinstance(effect, CallRuntime) for effect in once_more.effects)
+
+
+def test_a_base_that_the_runtime_calls_stale_is_none_any_more() -> None:
+    decision = failed_by(Reason.STALE_BASE)
+    assert after(decision).bindings.invalid
+    told_of = answer(after(decision), Status.RUNNING)
+    over = step(after(decision), told_of, at(6), POLICY)
+    assert (over.persist, after(over).bindings.invalid) == (True, True)
 
 
 @pytest.mark.parametrize("call", OVER)

@@ -1,0 +1,103 @@
+"""A new agent over an old record: what was in flight is lost, and the shim is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cubelet.core.effects import Destroy, Query
+from cubelet.core.evidence import NoAnswer, Status
+from cubelet.core.faults import Reason
+from cubelet.core.inputs import Cause, DestroyEnded, Recovered, Ticked
+from cubelet.core.machine import step
+from cubelet.core.model import Call, OpKind, Record, State
+from cubelet.core.policy import Policy
+from tests.support.records import (
+    CREATED,
+    DELETED,
+    DIVERGED,
+    EXITED,
+    PAUSED,
+    RUNNING,
+    after,
+    answer,
+    at,
+    pausing,
+    resuming,
+    snapshotting,
+    told,
+    with_keys,
+)
+
+POLICY = Policy()
+ASKS = (Query(cause=Cause.RECOVERY),)
+
+
+@pytest.mark.parametrize("record", [RUNNING, PAUSED])
+def test_what_lives_is_asked_and_stays_what_it_is(record: Record) -> None:
+    decision = step(record, Recovered(), at(1), POLICY)
+    assert (decision.record, decision.effects, decision.persist) == (record, ASKS, False)
+
+
+@pytest.mark.parametrize("call", Call)
+@pytest.mark.parametrize("kind", list(OpKind))
+def test_an_open_call_is_lost_and_its_loop_begins_anew(kind: OpKind, call: Call) -> None:
+    record = {
+        OpKind.CREATE: CREATED,
+        OpKind.PAUSE: pausing(call),
+        OpKind.RESUME: resuming(call),
+        OpKind.COMMIT: snapshotting(OpKind.COMMIT, call),
+        OpKind.ROLLBACK: snapshotting(OpKind.ROLLBACK, call),
+    }[kind]
+    assert record.open is not None
+    worn = replace(record.open, attempt=9, heals=3, contradicted_mono_s=1.0)
+    decision = step(replace(record, open=worn), Recovered(), at(1), POLICY)
+    op = after(decision).open
+    assert op is not None
+    assert (op.call, op.attempt, op.heals, op.contradicted_mono_s) == (Call.LOST, 0, 0, None)
+    assert (decision.effects, after(decision).state) == (ASKS, record.state)
+
+
+@pytest.mark.parametrize("evidence", [Status.RUNNING, NoAnswer(why="silence")])
+def test_a_create_cut_short_is_undone_with_the_first_look(evidence: Status | NoAnswer) -> None:
+    lost = after(step(with_keys(CREATED), Recovered(), at(1), POLICY))
+    decision = step(lost, answer(lost, evidence, Cause.RECOVERY), at(2), POLICY)
+    assert (after(decision).state, decision.effects) == (State.DELETED, (Destroy(),))
+    gone = step(after(decision), DestroyEnded(), at(3), POLICY)
+    reasons = [outcome.fault.reason for outcome in gone.outcomes if outcome.fault]
+    assert reasons == [Reason.AGENT_RESTARTED] * 2
+
+
+def test_a_deletion_goes_on_and_tells_the_create_it_cut_short() -> None:
+    assert step(DELETED, Recovered(), at(1), POLICY).effects == (Destroy(),)
+    record = with_keys(replace(CREATED, tombstone_at_ns=5))
+    recovered = step(record, Recovered(), at(1), POLICY)
+    assert recovered.effects == (Destroy(),)
+    gone = step(after(recovered), DestroyEnded(), at(2), POLICY)
+    fault = told(gone)["op2"]
+    assert fault is not None
+    assert fault.reason is Reason.DELETED_MEANWHILE
+    assert [outcome.fault for outcome in gone.outcomes] == [fault] * 2
+
+
+def test_what_was_seen_before_says_nothing_now() -> None:
+    record = after(step(replace(DIVERGED, unseen_since=at(0)), Recovered(), at(1), POLICY))
+    assert (record.diverged, record.unseen_since) == (None, None)
+
+
+def test_stamps_from_before_the_hosts_restart_count_as_now() -> None:
+    """CLOCK_MONOTONIC begins anew with the host: what lies in its future is no age at all."""
+    dead = replace(EXITED, finished_mono_s=at(10**6).mono_s)
+    recovered = after(step(dead, Recovered(), at(0), POLICY))
+    assert recovered.finished_mono_s == at(0).mono_s
+    assert step(recovered, Ticked(), at(POLICY.dead_ttl_s), POLICY).effects == (Destroy(),)
+    record = pausing()
+    assert record.open is not None
+    future = replace(record, open=replace(record.open, started_at=at(10**6)))
+    op = after(step(future, Recovered(), at(0), POLICY)).open
+    assert op is not None
+    assert op.started_at.mono_s == at(0).mono_s
+    past = after(step(record, Recovered(), at(50), POLICY)).open
+    assert past is not None
+    assert past.started_at == record.open.started_at
