@@ -60,13 +60,16 @@ def returned(record: Record, happened: CallReturned, now: Now) -> Decision:
 def not_written(record: Record, happened: CallReturned, fault: Fault) -> Record:
     """What is kept in memory where the store refused the outcome of a call.
 
-    The call is over, its caller was told of the store's failure, and on disk the operation is
-    still open; the next look at the shim settles it once the store works again.
+    The call is over, its caller is told of the store's failure, and on disk the operation is still
+    open; the next look at the shim settles it once the store works again.
     """
     op = record.open
     if op is None or op.epoch != happened.epoch:
         return record
-    over = replace(op, call=happened.call, failure=happened.failure or fault, answered=True)
+    if happened.failure is not None:
+        # Not that failure itself: nothing on disk would know it, if the same key asks again.
+        fault = replace(fault, message=f"{fault.message}; before that: {happened.failure.message}")
+    over = replace(op, call=happened.call, failure=fault, answered=True)
     return replace(record, open=over, handle=happened.handle or record.handle)
 
 
