@@ -10,6 +10,7 @@ import pytest
 
 from cubelet.core.faults import Code, CubeletError, Reason
 from cubelet.store.writer import Writer
+from tests.support.polling import eventually
 
 Run = Callable[[sqlite3.Connection], None]
 
@@ -96,9 +97,11 @@ async def test_an_idle_connection_is_ready_for_the_other_kind_of_write(writer: W
 
     normal, full = 1, 2
     await writer.write(put(1), synced=False)
+    await eventually(lambda: writer._synced, what="it is ready for an outcome")
     assert await writer.read(mode) == full
     assert await writer.read(mode) == full
     await writer.write(put(2))
+    await eventually(lambda: not writer._synced, what="it is ready for an intent")
     assert await writer.read(mode) == normal
 
 
