@@ -9,7 +9,7 @@ this sandbox is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -47,8 +47,8 @@ from cubelet.core.inputs import (
 from cubelet.core.machine import step
 from cubelet.core.model import Call, Record
 from cubelet.engine.alarm import Alarm
+from cubelet.engine.errands import Errands, RuntimeEffect
 from cubelet.engine.executor import Executor
-from cubelet.engine.lanes import BACKGROUND
 from cubelet.engine.ports import Chance, Change, Clock, Store
 from cubelet.engine.questions import Questions
 from cubelet.engine.supervisor import Supervisor
@@ -65,11 +65,6 @@ HINT_DELAY_S = 0.05
 #: The journal has each change before its line is logged, so the line can wait until the call to the
 #: shim, or the answer to the caller, is on its way: a cold one takes a fifth of a millisecond.
 LOG_DELAY_S = 0.002
-
-RuntimeEffect = CallRuntime | Query | Heal | Destroy
-#: An effect that runs: what it is, which epoch and phase of the open call it is about, and whether
-#: it may have to wait its turn: nobody's own question waits behind such a one.
-_Running = tuple[type[RuntimeEffect], int, Call | None, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +97,14 @@ class Worker:
         self._around = around
         self._inbox: asyncio.Queue[Input] = asyncio.Queue()
         self._waiters = Waiters()
-        self._running: set[_Running] = set()
         self._quiet = asyncio.Event()
+        self._errands = Errands(
+            executor=around.executor,
+            supervisor=around.supervisor,
+            questions=self.questions,
+            report=self.post,
+            ended=self._note_quiet,
+        )
         self._look_again = Alarm(self._settle_look)
         self._hinted = Alarm(self._follow_hint)
         self._hint: Cause | None = None
@@ -200,8 +201,7 @@ class Worker:
     def _note_quiet(self) -> None:
         op = self.record.open if self.record else None
         owed = op is not None and not op.answered and (self._in_flight or op.failure is not None)
-        ending = any(kind in {Heal, Destroy} for kind, *_ in self._running)
-        if self._inbox.empty() and not owed and not ending:
+        if self._inbox.empty() and not owed and not self._errands.changing:
             self._quiet.set()
 
     async def _apply(self, happened: Input) -> None:
@@ -316,47 +316,19 @@ class Worker:
                 self._start(effect)
 
     def _start(self, effect: RuntimeEffect) -> None:
-        """Run an effect as a task; of the same one, about the same call, only one at a time."""
         record = self.record
         assert record is not None  # noqa: S101 - an effect on the runtime comes with a record.
-        phase = record.open.call if record.open else None
-        queued = isinstance(effect, Query) and effect.cause in BACKGROUND
-        running = (type(effect), record.epoch, phase, queued)
-        if running in self._running:
-            self._refuse_twice(effect)
-            return
-        self._running.add(running)
-        name = f"{type(effect).__name__}-{self.id}"
-        task = self._around.supervisor.spawn(self._work(effect, record), name=name)
-        task.add_done_callback(lambda _: self._effect_done(running))
-
-    def _refuse_twice(self, effect: RuntimeEffect) -> None:
-        """Answer the only caller whom what is under way already does not answer."""
-        if isinstance(effect, Heal) and effect.op_id:
+        epoch = effect.epoch if isinstance(effect, CallRuntime) else record.epoch
+        started = self._errands.start(effect, record, wanted=partial(self._is_open, epoch))
+        if not started and isinstance(effect, Heal) and effect.op_id:
+            # The only caller whom what is under way already does not answer.
             message = f"sandbox {self.id} is being repaired already; look again when that has ended"
             fault = Fault(code=Code.ABORTED, reason=Reason.PAUSE_IN_PROGRESS, message=message)
             self._waiters.complete(effect.op_id, None, fault)
 
-    def _work(self, effect: RuntimeEffect, record: Record) -> Coroutine[object, object, None]:
-        executor = self._around.executor
-        match effect:
-            case CallRuntime():
-                wanted = partial(self._is_open, effect.epoch)
-                return executor.call(effect, record, self.post, wanted=wanted)
-            case Query():
-                return executor.query(effect, record, self.post, self.questions)
-            case Heal():
-                return executor.heal(effect, record, self.post)
-            case Destroy():
-                return executor.destroy(record, self.post)
-
     def _is_open(self, epoch: int) -> bool:
         op = self.record.open if self.record else None
         return op is not None and op.epoch == epoch
-
-    def _effect_done(self, running: _Running) -> None:
-        self._running.discard(running)
-        self._note_quiet()
 
 
 def _log_transition(entry: Entry) -> None:
