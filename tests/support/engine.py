@@ -14,7 +14,7 @@ from cubelet.core.model import Call, Handle, Now, Record
 from cubelet.core.policy import Policy
 from cubelet.core.spec import HttpHook, Spec
 from cubelet.engine.engine import Engine
-from cubelet.engine.ports import CallFailed, Capabilities, Clock, Committed, Runtime
+from cubelet.engine.ports import CallFailed, Capabilities, Chance, Clock, Committed, Runtime
 from tests.support.stores import RecordingStore
 
 SPEC = Spec(runtime="toy", args=("count",))
@@ -60,6 +60,8 @@ class ToyRuntime:
     evidence: Evidence | None = None
     plans: deque[Action] = field(default_factory=deque)
     calls: list[str] = field(default_factory=list)
+    #: When it was asked for its status, by the loop's clock.
+    asked_s: list[float] = field(default_factory=list)
     silent: bool = False
     alive: bool = False
     generation: int = 0
@@ -98,6 +100,7 @@ class ToyRuntime:
 
     async def state(self, record: Record) -> Evidence:
         self.calls.append("state")
+        self.asked_s.append(asyncio.get_running_loop().time())
         if self.silent:
             await self._awake.wait()
         if self.evidence is not None:
@@ -186,6 +189,7 @@ class Tube:
     #: Stands in the place of `toy` where a test wants one shim for each sandbox.
     rack: Runtime | None = None
     clock: Clock = field(default_factory=LoopClock)
+    chance: Chance = field(default_factory=NoChance)
     store: RecordingStore = field(default_factory=RecordingStore)
     hooks: ToyHooks = field(default_factory=ToyHooks)
     policy: Policy = field(default_factory=Policy)
@@ -197,7 +201,7 @@ class Tube:
             hooks=self.hooks,
             clock=self.clock,
             ids=CountingIds(),
-            chance=NoChance(),
+            chance=self.chance,
             policy=self.policy,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from cubelet.core.effects import Entry
@@ -21,6 +22,8 @@ class RecordingStore:
         #: Commits that were asked for, refused ones too.
         self.commits = 0
         self.refuse: Callable[[int], Exception | None] = lambda _: None
+        #: How long a commit takes.
+        self.takes_s = 0.0
 
     @property
     def entries(self) -> list[Entry]:
@@ -41,6 +44,8 @@ class RecordingStore:
 
     async def commit(self, change: Change) -> None:
         self.commits += 1
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
         refusal = self.refuse(self.commits)
         if refusal is not None:
             raise refusal
