@@ -29,12 +29,13 @@ from cubelet.core.inputs import (
     ResumeRequested,
     RollbackRequested,
 )
-from cubelet.core.model import Key, Record, State
+from cubelet.core.model import Key, Record
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
 from cubelet.engine.catalog import Catalog
 from cubelet.engine.executor import Executor
 from cubelet.engine.facade import ANYTHING
+from cubelet.engine.fleet import Fleet
 from cubelet.engine.heartbeat import watch_clocks
 from cubelet.engine.ports import Chance, Clock, Hooks, Ids, Runtime, Store
 from cubelet.engine.rounds import Rounds
@@ -68,21 +69,17 @@ class Engine:
         chance: Chance,
         policy: Policy,
     ) -> None:
-        self.unreadable: Mapping[str, str] = {}
         self._store = store
         self._runtimes = runtimes
         self._clock = clock
         self._ids = ids
         self._policy = policy
         self._supervisor = Supervisor()
-        self._workers: dict[str, Worker] = {}
-        self._view: dict[str, Record] = {}
+        self._fleet = Fleet(lambda sandbox_id, record: Worker(sandbox_id, record, self._around))
         self._catalog = Catalog()
         self._draining = False
         self._executor = Executor(runtimes=runtimes, hooks=hooks, policy=policy)
-        self.rounds = Rounds(
-            all_of=lambda: list(self._workers.values()), clock=clock, period_s=policy.relist_s
-        )
+        self.rounds = Rounds(all_of=self._fleet.workers, clock=clock, period_s=policy.relist_s)
         self._around = Surroundings(
             store=store,
             clock=clock,
@@ -96,8 +93,8 @@ class Engine:
     async def start(self) -> None:
         """Take over what the store holds. Readers are served at once, shims are asked meanwhile."""
         loaded = await self._store.load()
-        self.unreadable = dict(loaded.unreadable)
-        for sandbox_id, why in self.unreadable.items():
+        self._fleet.unreadable = dict(loaded.unreadable)
+        for sandbox_id, why in loaded.unreadable.items():
             _log.error("record_unreadable", sandbox=sandbox_id, reason=why)
         for snapshot_id, why in loaded.unreadable_snapshots.items():
             _log.error("snapshot_unreadable", snapshot=snapshot_id, reason=why)
@@ -105,12 +102,11 @@ class Engine:
         for snapshot in loaded.snapshots:
             self._catalog.add(snapshot)
         for record in loaded.records:
-            self._view[record.id] = record
             self._catalog.follow(record)
-            self._worker_of(record.id, record).post(Recovered())
+            self._fleet.take_over(record).post(Recovered())
         self._supervisor.keep_up(self.rounds.run, name="rounds")
         self._supervisor.keep_up(lambda: watch_clocks(self._clock, self.relist), name="heartbeat")
-        _log.info("recovered", sandboxes=len(loaded.records), unreadable=len(self.unreadable))
+        _log.info("recovered", sandboxes=len(loaded.records), unreadable=len(loaded.unreadable))
 
     @property
     def runtimes(self) -> Sequence[str]:
@@ -127,9 +123,7 @@ class Engine:
         runtime.check(complete)
         self._catalog.check_origin(complete)
         chosen = check_id(sandbox_id or self._new_id(key), "sandbox id")
-        if chosen in self.unreadable:
-            message = f"sandbox {chosen} has a record that cannot be read; choose another id"
-            raise error(Code.ALREADY_EXISTS, Reason.UNREADABLE_RECORD, message)
+        self._fleet.refuse_unreadable(chosen)
         request = CreateRequested(
             op_id=self._ids.new_id(),
             key=key,
@@ -139,30 +133,21 @@ class Engine:
             spec=complete,
             opaque_restore=runtime.capabilities.opaque_restore,
         )
-        worker = self._workers.get(chosen) or self._worker_of(chosen, None)
-        return _answered(await worker.request(request))
+        return _answered(await self._fleet.worker_for(chosen).request(request))
 
     async def get(self, sandbox_id: str) -> Record:
         """One sandbox, after a look at the shim where an outcome is open."""
-        worker = self._worker(sandbox_id)
+        worker = self._fleet.worker(sandbox_id)
         await self._look_if_doubtful(worker)
-        return self._record_of(worker)
+        return self._fleet.record_of(worker)
 
     def resolve(self, text: str) -> str:
         """The id that `text` is, or is the only one to begin with."""
-        if text in self._view or text in self.unreadable:
-            return text
-        found = [sandbox_id for sandbox_id in self._view if text and sandbox_id.startswith(text)]
-        if len(found) > 1:
-            message = f"{len(found)} sandboxes begin with {text[:80]!r}; give more of the id"
-            raise error(Code.INVALID_ARGUMENT, Reason.AMBIGUOUS_ID, message)
-        if not found:
-            raise self._unknown(text)
-        return found[0]
+        return self._fleet.resolve(text)
 
     def view(self) -> Sequence[Record]:
         """All sandboxes from memory, newest first and ended ones last."""
-        return sorted(self._view.values(), key=_newest_first)
+        return self._fleet.view()
 
     async def pause(
         self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None
@@ -182,7 +167,7 @@ class Engine:
         """End and remove it, in whatever state it is."""
         self._refuse_while_draining()
         request = DeleteRequested(op_id=self._ids.new_id(), key=key)
-        worker = self._workers.get(sandbox_id)
+        worker = self._fleet.find(sandbox_id)
         if worker is None:
             await self._told_before(sandbox_id, key)
             return
@@ -222,10 +207,10 @@ class Engine:
 
     async def explain(self, sandbox_id: str) -> Explanation:
         """Why it is in its state; see facade.Agent."""
-        worker = self._worker(sandbox_id)
+        worker = self._fleet.worker(sandbox_id)
         entries = await self._store.journal(sandbox_id, limit=EXPLAINED_ENTRIES)
         return core_explain.explain(
-            self._record_of(worker),
+            self._fleet.record_of(worker),
             now=self._clock.now(),
             policy=self._policy,
             journal=tuple(entries),
@@ -239,29 +224,31 @@ class Engine:
 
     async def reconcile(self, sandbox_id: str) -> Record:
         """Ask the shim now, follow what it says, and give the record after that."""
-        worker = self._worker(sandbox_id)
+        worker = self._fleet.worker(sandbox_id)
         await worker.look()
-        return self._record_of(worker)
+        return self._fleet.record_of(worker)
 
     async def forecast(self, sandbox_id: str) -> Forecast:
         """Say what `reconcile` would do; see facade.Agent."""
-        worker = self._worker(sandbox_id)
-        evidence = await self._executor.ask(self._record_of(worker), worker.questions)
-        record = self._record_of(worker)
+        worker = self._fleet.worker(sandbox_id)
+        evidence = await self._executor.ask(self._fleet.record_of(worker), worker.questions)
+        record = self._fleet.record_of(worker)
         return core_explain.forecast(record, evidence, self._clock.now(), self._policy)
 
     async def repair(self, sandbox_id: str) -> Record:
         """Put kernel and shim in agreement; see facade.Agent."""
-        runtime = self._runtimes.get(self._record_of(self._worker(sandbox_id)).spec.runtime)
+        runtime = self._runtimes.get(
+            self._fleet.record_of(self._fleet.worker(sandbox_id)).spec.runtime
+        )
         if runtime is None or not runtime.capabilities.heals:
             message = f"the runtime of sandbox {sandbox_id} has no way past its shim"
             raise error(Code.FAILED_PRECONDITION, Reason.HEAL_UNSUPPORTED, message)
-        await self._worker(sandbox_id).look()
+        await self._fleet.worker(sandbox_id).look()
         return await self._ask(sandbox_id, RepairRequested(op_id=self._ids.new_id()))
 
     def hint(self, sandbox_id: str, cause: Cause = Cause.EVENT) -> None:
         """A shim's event: a reason to look, and nothing more. Unknown ids are strangers."""
-        worker = self._workers.get(sandbox_id)
+        worker = self._fleet.find(sandbox_id)
         if worker is not None:
             worker.hint(cause)
 
@@ -272,7 +259,7 @@ class Engine:
     async def drain(self, grace_s: float) -> int:
         """Refuse new work, let what runs come to its end; the number that had to be left open."""
         self._draining = True
-        workers = list(self._workers.values())
+        workers = self._fleet.workers()
         if not workers:
             return 0
         quiet = [asyncio.create_task(worker.quiet()) for worker in workers]
@@ -290,8 +277,8 @@ class Engine:
     async def _ask(self, sandbox_id: str, request: Request) -> Record:
         """Put a request to a sandbox that is there; where an outcome is open, look first."""
         self._refuse_while_draining()
-        await self._look_if_doubtful(self._workers.get(sandbox_id))
-        worker = self._workers.get(sandbox_id)  # It may have ended while we looked.
+        await self._look_if_doubtful(self._fleet.find(sandbox_id))
+        worker = self._fleet.find(sandbox_id)  # It may have ended while we looked.
         if worker is None:
             return _answered(await self._told_before(sandbox_id, request.key))
         return _answered(await worker.request(request))
@@ -307,43 +294,14 @@ class Engine:
         """The answer of a request that is repeated after its sandbox is gone."""
         told = await self._store.outcome(sandbox_id, key.value) if key else None
         if told is None or key is None or told.key != key:
-            raise self._unknown(sandbox_id)
+            raise self._fleet.unknown(sandbox_id)
         if told.fault is not None:
             raise CubeletError(told.fault)
         return told.record
 
     def _publish(self, worker: Worker) -> None:
         self._catalog.follow(worker.record, worker.id)
-        if worker.record is not None:
-            self._view[worker.id] = worker.record
-        else:
-            self._view.pop(worker.id, None)
-        if worker.ended:
-            del self._workers[worker.id]
-
-    def _worker_of(self, sandbox_id: str, record: Record | None) -> Worker:
-        worker = Worker(sandbox_id, record, self._around)
-        self._workers[sandbox_id] = worker
-        return worker
-
-    def _worker(self, sandbox_id: str) -> Worker:
-        worker = self._workers.get(sandbox_id)
-        if worker is None:
-            raise self._unknown(sandbox_id)
-        return worker
-
-    def _record_of(self, worker: Worker) -> Record:
-        if worker.record is None:
-            raise self._unknown(worker.id)
-        return worker.record
-
-    def _unknown(self, sandbox_id: str) -> CubeletError:
-        why = self.unreadable.get(sandbox_id)
-        if why is not None:
-            message = f"the record of sandbox {sandbox_id} cannot be read: {why}"
-            return error(Code.INTERNAL, Reason.UNREADABLE_RECORD, message)
-        message = f"no sandbox {sandbox_id[:80]!r} here; list what there is"
-        return error(Code.NOT_FOUND, Reason.SANDBOX_NOT_FOUND, message)
+        self._fleet.show(worker)
 
     def _new_id(self, key: Key | None) -> str:
         """From the key, so that the same create sent twice meets the same sandbox."""
@@ -365,7 +323,7 @@ class Engine:
         if snapshot_id == INVALID_BASE:
             message = f"{INVALID_BASE} marks an unusable base, it is no snapshot; choose a name"
             raise error(Code.INVALID_ARGUMENT, Reason.BAD_REQUEST, message)
-        record = self._view.get(sandbox_id)
+        record = self._fleet.seen(sandbox_id)
         runtime = self._runtimes.get(record.spec.runtime) if record else None
         if runtime is not None and not runtime.capabilities.snapshots:
             message = f"runtime {runtime.name} of sandbox {sandbox_id} takes no snapshots"
@@ -380,8 +338,3 @@ class Engine:
 def _answered(record: Record | None) -> Record:
     assert record is not None  # noqa: S101 - only a delete is answered without a record.
     return record
-
-
-def _newest_first(record: Record) -> tuple[bool, int, str]:
-    ended = record.state in {State.EXITED, State.DELETED}
-    return (ended, -record.created_at_ns, record.id)
