@@ -77,7 +77,7 @@ async def ten_thousand_operations() -> None:
     await asyncio.sleep(0.001)
     assert {task for task in tasks(engine) if not task.startswith("CallRuntime")} == LOOPS
     await engine.close()
-    assert engine._supervisor._tasks == set()
+    assert not engine._supervisor._tasks
     assert engine._supervisor.crashed == 0
 
 
