@@ -96,8 +96,13 @@ class AgentProcess:
 
     def listed(self, sandbox_id: str) -> str:
         """The state as List tells it: from memory, so without a word to the shim."""
-        found = {one.id: one.state for one in self.api.List(api.ListRequest()).sandboxes}
-        return api.State.Name(found[sandbox_id]).removeprefix("STATE_")
+        return self.seen(sandbox_id)[0]
+
+    def seen(self, sandbox_id: str) -> tuple[str, set[str]]:
+        """State and conditions as List tells them: what the agent found without being asked."""
+        (found,) = [it for it in self.api.List(api.ListRequest()).sandboxes if it.id == sandbox_id]
+        state = api.State.Name(found.state).removeprefix("STATE_")
+        return state, {condition.kind for condition in found.conditions}
 
     def close(self) -> None:
         """Delete all sandboxes, then end the agent; for clean-up."""

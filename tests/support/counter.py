@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import psutil
+
 from cubelet.api.v1 import sandboxes_pb2 as api
 from tests.support.agent_process import AgentProcess, wait_until
 
@@ -23,6 +25,13 @@ class Counter:
         request = api.CreateRequest(id=sandbox_id, spec=spec)
         self.pid = agent.api.Create(request, timeout=60).sandbox.pid
         wait_until(lambda: self.value() > 0, what="the counter counts")
+
+    @property
+    def shim(self) -> psutil.Process:
+        """Its shim, while that lives."""
+        parent = psutil.Process(self.pid).parent()
+        assert parent is not None
+        return parent
 
     def value(self) -> int:
         """What it has counted to; the file is replaced whole, so it is never half a number."""

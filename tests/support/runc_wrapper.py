@@ -2,15 +2,17 @@
 
 It is given to the shim as its runtime binary (`binary_name`). A file DIRECTORY/COMMAND.ID makes it
 wait that many seconds before it runs the real runc for that container; with .ID.after, it waits
-when the real runc is done.
+when the real runc is done. Either wait is that process's own, so that nothing outlives its killing.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
-_SCRIPT = """#!/bin/sh
+_SCRIPT = """#!/bin/bash
 for word in "$@"; do
   case "$word" in
     pause|resume) command="$word" ;;
@@ -20,13 +22,14 @@ done
 file="{directory}/$command.$last"
 if [ -n "$command" ] && [ -f "$file" ]; then
   echo "$$" > "$file.pid"
-  sleep "$(cat "$file")"
+  read -rt "$(cat "$file")" <>"{directory}/never"
   echo done > "$file.over"
 fi
 [ -n "$command" ] && [ -f "$file.after" ] || exec {runc} "$@"
 {runc} "$@" || exit
 echo "$$" > "$file.pid"
-exec sleep "$(cat "$file.after")"
+read -rt "$(cat "$file.after")" <>"{directory}/never"
+exit 0
 """
 
 
@@ -37,6 +40,7 @@ class RuncWrapper:
         runc = shutil.which("runc")
         assert runc is not None
         self._directory = directory
+        os.mkfifo(directory / "never")
         self.path = directory / "slow-runc"
         self.path.write_text(_SCRIPT.format(directory=directory, runc=runc))
         self.path.chmod(0o755)
@@ -60,6 +64,10 @@ class RuncWrapper:
     def pid(self, command: str, sandbox_id: str) -> int:
         """The process of a call that has begun."""
         return int(self._file(command, f"{sandbox_id}.pid").read_text())
+
+    def kill(self, command: str, sandbox_id: str) -> None:
+        """Kill -9 a call that has begun: before it does anything, or after it has done its work."""
+        os.kill(self.pid(command, sandbox_id), signal.SIGKILL)
 
     def has_begun(self, command: str, sandbox_id: str) -> bool:
         """Whether a delayed call is made, or one that lingers has done its work."""

@@ -1,0 +1,60 @@
+"""What an agent that failed in a test has left on the machine, found by its state directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import psutil
+
+from cubelet.runtime.cgroups import MOUNTED_AT, Cgroup
+from cubelet.runtime.mounts import mounts_below, unmount_below
+
+_KILL_TIMEOUT_S = 5.0
+
+
+def clear(state_dir: Path) -> list[str]:
+    """End and unmount whatever is left of the sandboxes in it; what that was."""
+    found = remains_of(state_dir)
+    for shim in _working_in(state_dir):
+        shim.kill()
+    for group in _groups_of(state_dir):
+        asyncio.run(_remove(group))
+    unmount_below(state_dir)
+    return found
+
+
+def remains_of(state_dir: Path) -> list[str]:
+    """A line for each process, control group and mount of its sandboxes."""
+    return [
+        *(f"process {shim.pid} ({' '.join(shim.cmdline())})" for shim in _working_in(state_dir)),
+        *(f"control group {group.path}" for group in _groups_of(state_dir)),
+        *mounts_below(state_dir),
+    ]
+
+
+def _groups_of(state_dir: Path) -> list[Cgroup]:
+    """Those of sandboxes whose folders are still there, or whose ids begin with its name."""
+    bundles = state_dir / "sandboxes"
+    named = [
+        group.name for group in (MOUNTED_AT / "freezer" / "cubelet").glob(f"{state_dir.name}*")
+    ]
+    there = [bundle.name for bundle in bundles.iterdir()] if bundles.is_dir() else []
+    groups = [Cgroup(f"/cubelet/{sandbox_id}") for sandbox_id in {*named, *there}]
+    return [group for group in groups if group.exists]
+
+
+def _working_in(folder: Path) -> list[psutil.Process]:
+    """Processes whose working directory is there: an agent's shims, which outlive it."""
+    return [
+        process
+        for process in psutil.process_iter(["cwd"])
+        if (cwd := process.info["cwd"]) and Path(cwd).is_relative_to(folder)
+        if process.pid != os.getpid()
+    ]
+
+
+async def _remove(group: Cgroup) -> None:
+    await group.kill(_KILL_TIMEOUT_S)
+    await group.remove(_KILL_TIMEOUT_S)
