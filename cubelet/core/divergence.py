@@ -22,6 +22,9 @@ from cubelet.core.settle import conclude, restarted
 
 #: How often the agent tries to mend its own trace before it only shows it.
 HEALS_MAX = 3
+#: The share of settle_s after which a disagreement lasts: two rounds are that far apart but for the
+#: time that an answer takes.
+_LASTING = 0.9
 #: What an operation of ours leaves behind when it is cut short after the kernel has done its part.
 _TRACES = {(OpKind.PAUSE, Status.RUNNING, True), (OpKind.RESUME, Status.PAUSED, False)}
 
@@ -37,7 +40,8 @@ def contradicted(
 ) -> Decision:
     """Note the disagreement; once it lasts, show it, or mend it where it is our own trace."""
     split = _noted(seen.diverged, evidence, now)
-    lasting = split.seen > 1 and now.mono_s - split.since.mono_s >= policy.settle_s
+    age_s = now.mono_s - split.since.mono_s
+    lasting = split.seen > 1 and age_s >= _LASTING * policy.settle_s
     op = seen.open
     if op is None:
         return _shown(before, seen, split, evidence, cause=cause, now=now, lasting=lasting)

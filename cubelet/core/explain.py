@@ -102,6 +102,9 @@ def _why(record: Record, now: Now) -> str:
         )
     if op is not None:
         return f"a {op.kind.lower()} was asked for {_age(op, now)} ago, and {_standing(op)}"
+    if record.diverged is not None and record.diverged.shown:
+        frozen = "frozen" if record.diverged.frozen else "running"
+        return f"the shim says {record.diverged.says}, its processes are {frozen}: one of them lies"
     if record.paused_at_ns:
         return "it was seen paused, and nothing has been seen to resume it"
     return "it was started, and was last seen running"

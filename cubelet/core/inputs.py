@@ -133,7 +133,8 @@ class CallReturned:
 class Observed:
     """The answer to a status query, with what was true when it was asked.
 
-    It is applied only if epoch, incarnation and the phase of the open call are still the same.
+    It is applied only if epoch, incarnation and the phase of the open call are still the same, and
+    if no question has been answered that was asked later. `asked_mono_s`: when this one was.
     """
 
     cause: Cause
@@ -141,6 +142,7 @@ class Observed:
     incarnation: str
     call: Call | None
     evidence: Evidence
+    asked_mono_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

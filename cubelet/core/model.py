@@ -122,11 +122,13 @@ class Handle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastSeen:
-    """The last answer to the question for the status: what, who asked, when."""
+    """The last answer to the question for the status: what, who asked, when it came."""
 
     evidence: str
     cause: str
     at: Now
+    #: When the question was asked, on the monotonic clock.
+    asked_mono_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,7 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
         # Cut short by a restart of the agent, or failed when the store refused its undoing.
         recovering = happened.cause is Cause.RECOVERY
         return undo_create(record, now, Cause.RECOVERY if recovering else Cause.SETTLE)
-    asked = (happened.epoch, happened.incarnation, happened.call)
-    fresh = asked == (record.epoch, record.incarnation, op.call if op else None)
+    fresh = _is_fresh(record, happened)
     silent = op is not None and isinstance(happened.evidence, NoAnswer)
     if not (fresh or silent) or (op is None and happened.cause is Cause.SWEEP):
         # Whatever overtook the question has asked its own; and the sweep's are about operations.
@@ -50,6 +49,14 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
     if op is not None:
         return settle.judge(record, seen, happened, now=now, policy=policy)
     return _steady(record, seen, happened, now)
+
+
+def _is_fresh(record: Record, happened: Observed) -> bool:
+    """Whether the answer is about what is so now, and the newest one that there is."""
+    op, seen = record.open, record.last_seen
+    asked = (happened.epoch, happened.incarnation, happened.call)
+    newest = seen is None or happened.asked_mono_s >= seen.asked_mono_s
+    return newest and asked == (record.epoch, record.incarnation, op.call if op else None)
 
 
 def _steady(record: Record, seen: Record, happened: Observed, now: Now) -> Decision:
@@ -88,7 +95,12 @@ def _of_this_process(record: Record, evidence: Evidence) -> Evidence:
 
 def _seen(record: Record, happened: Observed, now: Now) -> Record:
     evidence = happened.evidence
-    told = LastSeen(evidence=describe(evidence), cause=happened.cause, at=now)
+    told = LastSeen(
+        evidence=describe(evidence),
+        cause=happened.cause,
+        at=now,
+        asked_mono_s=happened.asked_mono_s,
+    )
     if isinstance(evidence, NoAnswer):
         return replace(record, last_seen=told, unseen_since=record.unseen_since or now)
     diverged = record.diverged if isinstance(evidence, Contradicted) else None

@@ -14,7 +14,7 @@ from cubelet.core.settle import restarted
 
 def recovered(record: Record, now: Now) -> Decision:
     """Take the record over, and ask what has become of it meanwhile."""
-    record = replace(record, unseen_since=None, diverged=None)
+    record = replace(record, last_seen=None, unseen_since=None, diverged=None)
     op = record.open
     if record.tombstone_at_ns:
         fault = deleted_while_created(record)

@@ -74,11 +74,17 @@ def conclude(
         after,
         now=now,
         cause=cause,
-        detail=f"{op.kind.lower()} {verdict.value}: {describe(evidence)}",
+        detail=_detail(op, verdict, evidence),
         op_id=op.op_id,
         effects=effects,
         outcomes=outcomes,
     )
+
+
+def _detail(op: Operation, verdict: Verdict, evidence: Evidence) -> str:
+    """What was seen, and what the call itself had come to: once it is settled nobody else knows."""
+    seen = f"{op.kind.lower()} {verdict.value}: {describe(evidence)}"
+    return f"{seen}; its call had failed: {op.failure.message}" if op.failure else seen
 
 
 def _delay_s(after: Record, op: Operation, now: Now, policy: Policy) -> float:

@@ -78,7 +78,7 @@ class Engine:
         self._fleet = Fleet(lambda sandbox_id, record: Worker(sandbox_id, record, self._around))
         self._catalog = Catalog()
         self._draining = False
-        self._executor = Executor(runtimes=runtimes, hooks=hooks, policy=policy)
+        self._executor = Executor(runtimes=runtimes, hooks=hooks, clock=clock, policy=policy)
         self.rounds = Rounds(all_of=self._fleet.workers, clock=clock, period_s=policy.relist_s)
         self._around = Surroundings(
             store=store,

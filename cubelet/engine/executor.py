@@ -28,7 +28,7 @@ from cubelet.core.inputs import (
 from cubelet.core.model import Call, Handle, OpKind, Record
 from cubelet.core.policy import Policy
 from cubelet.engine.lanes import Lanes
-from cubelet.engine.ports import CallFailed, Hooks, Runtime
+from cubelet.engine.ports import CallFailed, Clock, Hooks, Runtime
 from cubelet.engine.prestop import run_prestop
 from cubelet.engine.questions import Questions
 
@@ -51,6 +51,7 @@ class Executor:
 
     runtimes: Mapping[str, Runtime]
     hooks: Hooks
+    clock: Clock
     policy: Policy
     lanes: Lanes = field(default_factory=Lanes)
 
@@ -83,6 +84,7 @@ class Executor:
     ) -> None:
         """Ask for the status once; no answer in time is reported as such."""
         async with self.lanes.of(effect.cause, record):
+            asked_mono_s = self.clock.now().mono_s
             evidence = await self.ask(record, questions)
         report(
             Observed(
@@ -91,6 +93,7 @@ class Executor:
                 incarnation=record.incarnation,
                 call=record.open.call if record.open else None,
                 evidence=evidence,
+                asked_mono_s=asked_mono_s,
             )
         )
 

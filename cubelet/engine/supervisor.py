@@ -19,13 +19,13 @@ class Supervisor:
     """Tasks end by themselves or by `close`; one that dies of a bug is logged, never silent."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # In the order of their start.
         self.crashed = 0
 
     def spawn(self, work: Work, *, name: str) -> asyncio.Task[None]:
         """Start a task and hold it until it is done."""
         task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._done)
         return task
 
@@ -43,7 +43,7 @@ class Supervisor:
             await asyncio.sleep(RESTART_AFTER_S)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()

@@ -19,7 +19,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._callers: dict[str, asyncio.Future[Record | None]] = {}
-        self._deleters: set[str] = set()
+        self._deleters: dict[str, None] = {}  # In the order in which they came.
         self._joined: dict[str, list[str]] = {}
         self._lookers: list[asyncio.Future[None]] = []
 
@@ -31,7 +31,7 @@ class Waiters:
 
     def deleter(self, op_id: str) -> asyncio.Future[Record | None]:
         """A future for the sandbox's end; its result is None."""
-        self._deleters.add(op_id)
+        self._deleters[op_id] = None
         return self.caller(op_id)
 
     def looker(self) -> asyncio.Future[None]:
@@ -47,7 +47,7 @@ class Waiters:
     def complete(self, op_id: str, record: Record | None, fault: Fault | None) -> None:
         """Answer the caller of an operation and all who joined, if they still wait."""
         for each in (op_id, *self._joined.pop(op_id, ())):
-            self._deleters.discard(each)
+            self._deleters.pop(each, None)
             caller = self._callers.pop(each, None)
             if caller is None:
                 continue
