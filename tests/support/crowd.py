@@ -30,6 +30,7 @@ PATIENCE_S = 300.0
 AT_ONCE = 16
 _PAGE = 500
 _MANY_FILES = 65536
+_MANY_CALLS = 1_000_000
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -56,7 +57,8 @@ class Crowd:
         """Start the agent, and have it do everything once that it keeps what it needs for."""
         _allow_files()
         await asyncio.to_thread(self.agent.start)
-        self._client = await Client.connect(str(self.agent.local_socket))
+        # The limits that are to be met are the agent's, not those of its caller.
+        self._client = await Client.connect(str(self.agent.local_socket), pending_max=_MANY_CALLS)
         await self.create(["warm"])
         await self.delete("warm")
 

@@ -20,7 +20,7 @@ _LONGEST_WAIT_S = 2.0
 
 @dataclass
 class Outcome:
-    """What came of a storm: ends by verb, repeats by the code that caused them, and what is wrong."""
+    """What came of a storm: ends by verb, repeats by the code that caused them, what is wrong."""
 
     done: Counter[str] = field(default_factory=Counter)
     again: Counter[int] = field(default_factory=Counter)
