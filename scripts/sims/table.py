@@ -20,6 +20,7 @@ def show(times: Sequence[Times]) -> bool:
         ("all, from the error", _all(times, "whole"), "max", WORST_S),
         ("one look decides, status waits for the mutex", _all(times, "first"), "p99", P99_S),
         ("one look decides, status beside the mutex", _all(times, "beside"), "", 0.0),
+        ("one look decides, the store failed meanwhile", _all(times, "store"), "max", WORST_S),
         ("two looks decide (call lost or given up)", _all(times, "second"), "max", WORST_S),
     )
     print(f"{'time to settle, s':46}{'number':>8}{'p50':>8}{'p99':>8}{'max':>8}  bound")

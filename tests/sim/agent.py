@@ -49,7 +49,7 @@ class Agent:
         self.up_since_s = 0.0
         self.closing = False
         self._context = contextvars.Context()
-        self._calls: set[asyncio.Future[Any]] = set()
+        self._calls: dict[asyncio.Future[Any], None] = {}
         self._graves: list[asyncio.Task[Any]] = []
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class Agent:
             work.close()
             raise AgentDown
         answer: asyncio.Future[T] = loop.create_future()
-        self._calls.add(answer)
+        self._calls[answer] = None
         task = loop.create_task(work, context=self._context.copy())
         task.add_done_callback(
             lambda done: self._answered(done, answer), context=self.world.context
@@ -164,7 +164,7 @@ class Agent:
             self.world.loop.go_on()
 
     def _answered(self, task: asyncio.Task[T], answer: asyncio.Future[T]) -> None:
-        self._calls.discard(answer)
+        self._calls.pop(answer, None)
         if answer.done():
             if not task.cancelled():
                 task.exception()
@@ -182,7 +182,7 @@ class Agent:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._graves.extend(left)
         self.engine, self.serving = None, False
-        calls, self._calls = self._calls, set()
+        calls, self._calls = self._calls, {}
         for answer in calls:
             if not answer.done():
                 answer.set_exception(AgentDown())

@@ -10,7 +10,7 @@ from cubelet.core.evidence import Evidence, NoAnswer
 from cubelet.core.faults import Reason
 from cubelet.core.model import Call, Handle, Record
 from cubelet.core.spec import Spec
-from cubelet.engine.ports import Capabilities, Committed
+from cubelet.engine.ports import CallFailed, Capabilities, Committed
 from shimclient.fake.memory import Memory
 from tests.sim import status
 from tests.sim.calls import ShimCall, draw, failure
@@ -135,8 +135,10 @@ class SimRuntime:
         shim.receive(call)
         try:
             value = await call.reply
-        finally:
+        except CallFailed:
             self._seen(record, call)
+            raise
+        self._seen(record, call)
         if self.world.swarm.fires("adapter_raises"):
             call.seen = "failed, adapter bug"
             raise AdapterBug

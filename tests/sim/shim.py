@@ -77,6 +77,7 @@ class Shim:
         #: Who froze or thawed it past its shim: "", "trace" of our own call, "stranger".
         self.split_by = ""
         self.split_at_s = 0.0
+        self.split_end_s = -1.0
         #: When it last said something else than it believes.
         self.lied_at_s = -1.0
         self._queue: deque[ShimCall] = deque()
@@ -147,8 +148,8 @@ class Shim:
         if not self.history or self.history[-1].what != what:
             self.history.append(Truth(self.world.now_s, what))
             self.world.note(f"{self.id} is {what}")
-        if not self.split:
-            self.split_by = ""
+        if not self.split and self.split_by:
+            self.split_by, self.split_end_s = "", self.world.now_s
 
     def tainted(self, until_s: float | None = None) -> None:
         """Up to now, or until then, somebody who asks may get no true answer."""

@@ -43,7 +43,6 @@ class Patience(Checker):
         self._begun: dict[tuple[str, str], list[float]] = {}
         self._healed: set[tuple[str, int]] = set()
         self._seen: dict[tuple[str, int], float] = {}
-        self._ended: dict[str, float] = {}
 
     def calling(self, record: Record, kind: str, call: ShimCall | None) -> None:
         if call is not None:
@@ -69,8 +68,6 @@ class Patience(Checker):
         after = change.record
         if before is None or after is None or before.incarnation != after.incarnation:
             return
-        if after.finished_at_ns and not before.finished_at_ns:
-            self._ended[after.incarnation] = self.world.now_s
         expired = any(entry.cause is Cause.SWEEP for entry in change.entries)
         if expired and after.tombstone_at_ns and not before.tombstone_at_ns:
             self._check_ttl(after)
@@ -79,9 +76,12 @@ class Patience(Checker):
             self._check_settled(before)
 
     def _check_ttl(self, after: Record) -> None:
-        kept_s = self.world.now_s - self._ended.get(after.incarnation, 0.0)
+        shim = self.facts.shim(after)
+        if shim is None or not shim.history:
+            return
+        kept_s = self.world.now_s - shim.history[-1].at_s
         ttl_s = self.facts.agent.policy.dead_ttl_s
-        if kept_s < ttl_s - 1:
+        if kept_s < ttl_s - 0.001:
             self.fail(f"I20 {after.id}: its dead record goes after {kept_s:.1f} s, not {ttl_s}")
 
     def _check_settled(self, before: Record) -> None:

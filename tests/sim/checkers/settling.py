@@ -20,7 +20,8 @@ class Times:
     `whole`: from the failure, or the later moment from which on shim, store and agent worked and
     told the truth. The others: from when the shim's own operation was over too. `second`: those
     that the rule lets settle only by two sightings; `beside`: those of a shim whose status does
-    not wait for its mutex, so that nothing tells when its operation is over but an event.
+    not wait for its mutex, so that nothing tells when its operation is over but an event; `store`:
+    those that the store refused to write, or was slow with, in between.
     """
 
     silent: bool = False
@@ -28,6 +29,7 @@ class Times:
     first: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
     second: list[float] = field(default_factory=list)
+    store: list[float] = field(default_factory=list)
 
 
 class Settling(Checker):
@@ -69,11 +71,13 @@ class Settling(Checker):
     ) -> None:
         now_s, times = self.world.now_s, self.times
         fair_s = max(failed_s, self.facts.settled_since_s(shim))
-        if shim.lied_at_s >= call.began_s or shim.split_by or shim.split_at_s >= call.began_s:
+        if max(shim.lied_at_s, shim.split_end_s) >= call.began_s or shim.split:
             return
         times.whole.append(now_s - fair_s)
         if after.state is not _TARGETS[kind] and call.seen != "failed ANSWERED":
             times.second.append(now_s - fair_s)
+        elif self.facts.disk.good_since_s > call.began_s:
+            times.store.append(now_s - fair_s)
         elif call.over_s is not None:
             kept = times.first if shim.host.status_waits else times.beside
             kept.append(now_s - max(fair_s, call.over_s))
