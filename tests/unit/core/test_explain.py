@@ -173,5 +173,6 @@ def test_a_forecast_says_what_would_be_written_and_done(
 def test_a_forecast_leaves_out_what_only_answers_a_caller() -> None:
     record = pausing(Call.ANSWERED)
     foretold = forecast(record, Alive(status=Status.PAUSED, pid=2), at(1), POLICY)
-    assert foretold.would == ("write PAUSING -> PAUSED: pause reached: shim says PAUSED (pid 2)",)
+    seen = "pause reached: shim says PAUSED (pid 2); its call had failed: runc said no"
+    assert foretold.would == (f"write PAUSING -> PAUSED: {seen}",)
     assert ConditionKind.OVERDUE not in {one.kind for one in explained(record, 1).conditions}
