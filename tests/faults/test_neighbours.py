@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shimclient.errors import Code
+from shimclient.errors import Code, ShimError
 from tests.support.crowd import Census, Crowd, names, settled
 from tests.support.polling import until
 from tests.support.storm import storm
@@ -54,6 +54,37 @@ async def test_a_storm_of_requests(crowd: Crowd, seed: int) -> None:
     assert await crowd.differences(ids) == []
     await crowd.each(crowd.delete, list(await crowd.states()))
     await _has(crowd, empty)
+
+
+async def test_an_agent_that_is_killed_amid_creates(crowd: Crowd) -> None:
+    """Shims are being forked at that moment; the zygote ends, and none of them is lost."""
+    ids = names(SIZE // 2)
+    creating = asyncio.create_task(crowd.create(ids))
+    await until(lambda: _several_run(crowd), what="some are made, and some are on their way")
+    old = {one.pid for one in crowd.zygotes()}
+    assert len(old) == 1
+    await crowd.restart()
+    with pytest.raises(ShimError):
+        await creating
+    await until(lambda: _none_differs(crowd, ids), what="what was half made is gone")
+    assert {one.pid for one in crowd.zygotes()}.isdisjoint(old)
+    listed = await crowd.states()
+    assert 0 < len(listed) < len(ids)
+    assert {bundle.name for bundle in (crowd.folder / "sandboxes").iterdir()} == set(listed)
+    await crowd.each(crowd.delete, list(listed))
+    await until(lambda: _nobody_is_left(crowd), what="no shim is left")
+
+
+async def _several_run(crowd: Crowd) -> bool:
+    return list((await crowd.states()).values()).count("RUNNING") > SIZE // 10
+
+
+async def _none_differs(crowd: Crowd, ids: list[str]) -> bool:
+    return await crowd.differences(ids) == []
+
+
+async def _nobody_is_left(crowd: Crowd) -> bool:
+    return crowd.processes() == crowd.zygotes()
 
 
 async def _all_are(crowd: Crowd, ids: list[str], state: str) -> bool:

@@ -22,6 +22,7 @@ from shimclient.api import fake_pb2
 from shimclient.client import Client
 from shimclient.errors import StatusError
 from shimclient.fake.protocol import CONTROL_SERVICE
+from shimclient.skeleton.zygote import COMMAND as ZYGOTE
 from shimclient.task import Status
 from tests.support.agent_process import AgentProcess
 
@@ -56,11 +57,16 @@ class Crowd:
     async def open(self) -> None:
         """Start the agent, and have it do everything once that it keeps what it needs for."""
         _allow_files()
-        await asyncio.to_thread(self.agent.start)
-        # The limits that are to be met are the agent's, not those of its caller.
-        self._client = await Client.connect(str(self.agent.local_socket), pending_max=_MANY_CALLS)
+        await self._start()
         await self.create(["warm"])
         await self.delete("warm")
+
+    async def restart(self) -> None:
+        """Kill -9 the agent, and start it again on what it has left; calls under way are lost."""
+        self.agent.kill()
+        if self._client is not None:
+            await self._client.close()
+        await self._start()
 
     async def close(self) -> None:
         """Delete all sandboxes, end the agent; on the way out of a failure too."""
@@ -150,6 +156,10 @@ class Crowd:
             if Path(process.info["cwd"] or "/").is_relative_to(self.folder)
         ]
 
+    def zygotes(self) -> list[psutil.Process]:
+        """Those of them that fork shims."""
+        return [one for one in self.processes() if ZYGOTE in one.cmdline()]
+
     def census(self) -> Census:
         """Count what the agent has open."""
         agent = psutil.Process(self.agent.pid)
@@ -165,6 +175,11 @@ class Crowd:
                 return await work(name)
 
         return await asyncio.gather(*(one(name) for name in ids))
+
+    async def _start(self) -> None:
+        await asyncio.to_thread(self.agent.start)
+        # The limits that are to be met are the agent's, not those of its caller.
+        self._client = await Client.connect(str(self.agent.local_socket), pending_max=_MANY_CALLS)
 
     async def _create(self, sandbox_id: str) -> None:
         request = api.CreateRequest(id=sandbox_id, spec=api.Spec(args=["idle"]))
