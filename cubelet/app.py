@@ -25,6 +25,7 @@ from cubelet import __version__
 from cubelet.config import Config, ConfigError, load
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.inputs import Cause
+from cubelet.core.model import State
 from cubelet.engine.clock import RandomChance, RandomIds, SystemClock
 from cubelet.engine.engine import Engine
 from cubelet.lock import StateLock, prepare_state_dir
@@ -49,6 +50,8 @@ EXIT_STATE_DIR_TAKEN = 6
 
 #: A handler that is still there after the drain waits for nothing any more.
 _SERVER_GRACE_S = 1.0
+#: The state that a shim's event speaks of, where it speaks of one that we can compare.
+_TOLD = {"/tasks/paused": State.PAUSED, "/tasks/resumed": State.RUNNING}
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _config_option = click.option(
@@ -221,7 +224,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
 
 def _hint(engine: Engine, sandbox_id: str, topic: str) -> None:
     ended = topic in {"/tasks/exit", "/tasks/oom"}
-    engine.hint(sandbox_id, Cause.EXIT if ended else Cause.EVENT)
+    engine.hint(sandbox_id, Cause.EXIT if ended else Cause.EVENT, told=_TOLD.get(topic))
 
 
 async def _stop(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
-import uuid
 
 from cubelet.core.model import Now
 
@@ -26,8 +26,8 @@ class RandomChance:
 
 
 class RandomIds:
-    """Implements ports.Ids with random UUIDs."""
+    """Implements ports.Ids with random names."""
 
     def new_id(self) -> str:
         """32 lower-case hex characters, as masters expect of a sandbox id."""
-        return uuid.uuid4().hex
+        return os.urandom(16).hex()

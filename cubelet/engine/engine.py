@@ -29,7 +29,7 @@ from cubelet.core.inputs import (
     ResumeRequested,
     RollbackRequested,
 )
-from cubelet.core.model import Key, Record
+from cubelet.core.model import Key, Record, State
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
 from cubelet.engine.catalog import Catalog
@@ -246,11 +246,16 @@ class Engine:
         await self._fleet.worker(sandbox_id).look()
         return await self._ask(sandbox_id, RepairRequested(op_id=self._ids.new_id()))
 
-    def hint(self, sandbox_id: str, cause: Cause = Cause.EVENT) -> None:
-        """A shim's event: a reason to look, and nothing more. Unknown ids are strangers."""
+    def hint(
+        self, sandbox_id: str, cause: Cause = Cause.EVENT, *, told: State | None = None
+    ) -> None:
+        """A shim's event: a reason to look, and nothing more. Unknown ids are strangers.
+
+        `told` is the state that it speaks of; where that is what we have, nobody looks.
+        """
         worker = self._fleet.find(sandbox_id)
         if worker is not None:
-            worker.hint(cause)
+            worker.hint(cause, told)
 
     def relist(self, reason: str) -> None:
         """Look at every sandbox now: events may have been missed."""

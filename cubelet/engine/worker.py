@@ -45,7 +45,7 @@ from cubelet.core.inputs import (
     Ticked,
 )
 from cubelet.core.machine import step
-from cubelet.core.model import Call, Record
+from cubelet.core.model import Call, Record, State
 from cubelet.engine.alarm import Alarm
 from cubelet.engine.errands import Errands, RuntimeEffect
 from cubelet.engine.executor import Executor
@@ -108,6 +108,7 @@ class Worker:
         self._look_again = Alarm(self._settle_look)
         self._hinted = Alarm(self._follow_hint)
         self._hint: Cause | None = None
+        self._told: State | None = None
         self._ticked = False
         around.supervisor.spawn(self._run(), name=f"worker-{sandbox_id}")
 
@@ -144,8 +145,13 @@ class Worker:
         """When the settle loop asks next; None where nothing is to be settled."""
         return self._look_again.due_in_s
 
-    def hint(self, cause: Cause) -> None:
-        """Something suggests a look, a moment later: one look for all hints until then."""
+    def hint(self, cause: Cause, told: State | None = None) -> None:
+        """Something suggests a look, a moment later: one look for all hints until then.
+
+        `told` is the state that it speaks of, None where it names none: where the view says the
+        same by then, as it does after an operation of our own, there is nothing to look at.
+        """
+        self._told = told if self._hint is None or told is self._told else None
         self._hint = cause
         if not self._hinted.armed:
             self._hinted.arm(HINT_DELAY_S)
@@ -169,7 +175,13 @@ class Worker:
         """Look, unless a call is in flight: then its end brings us here again."""
         if self._hint is not None and not self._in_flight and not self.ended:
             cause, self._hint = self._hint, None
-            self.post(LookRequested(cause=cause))
+            if self._told is None or self._told is not self._settled_state:
+                self.post(LookRequested(cause=cause))
+
+    @property
+    def _settled_state(self) -> State | None:
+        """The state, where no operation is open."""
+        return self.record.state if self.record and self.record.open is None else None
 
     def _settle_look(self) -> None:
         if not self.ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -37,6 +38,7 @@ class Place:
         return self.bundle / "launch.json"
 
 
+@lru_cache(maxsize=4096)  # Each call to a shim asks for it.
 def place_of(state_dir: Path, sandbox_id: str) -> Place:
     """The place of one sandbox. The id is one that `core.ids` has let in, so it is a plain name."""
     return Place(state_dir / "sandboxes" / sandbox_id)

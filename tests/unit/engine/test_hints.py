@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from cubelet.core.evidence import Ended, NoAnswer, Status
 from cubelet.core.model import State
 from tests.support.engine import ToyRuntime, Tube
@@ -65,6 +67,37 @@ def test_a_hint_during_a_call_is_followed_when_the_call_has_ended() -> None:
         assert (await engine.pause("sb")).state is State.PAUSED
         await asyncio.sleep(1)
         assert state_of(engine) is State.EXITED
+        assert tube.toy.calls == ["create", "pause", "state"]
+        await engine.close()
+
+    run_virtual(main())
+
+
+def test_what_tells_us_what_we_know_makes_nobody_look() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+        await engine.pause("sb")
+        engine.hint("sb", told=State.PAUSED)
+        engine.hint("sb", told=State.PAUSED)
+        await asyncio.sleep(1)
+        assert tube.toy.calls == ["create", "pause"]
+        await engine.close()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "told", [[State.RUNNING], [State.RUNNING, State.PAUSED], [State.PAUSED, None]]
+)
+def test_news_and_contradictions_make_us_look(told: list[State | None]) -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+        await engine.pause("sb")
+        for state in told:
+            engine.hint("sb", told=state)
+        await asyncio.sleep(1)
         assert tube.toy.calls == ["create", "pause", "state"]
         await engine.close()
 
