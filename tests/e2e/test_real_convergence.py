@@ -72,6 +72,7 @@ def test_a_late_pause_and_a_late_resume(
         cause, detail = told.journal[-1]
         assert cause in {"settle", "event"}
         assert detail.startswith(settled)
+        assert detail.endswith(f"its call had failed: {DEADLINE}")
 
 
 def test_a_shim_killed_in_mid_pause(
@@ -101,11 +102,12 @@ def test_a_shim_killed_in_mid_pause(
     overdue = {"OVERDUE", "UNSEEN"}
     wait_until(lambda: agent.seen(orphan.id) == ("PAUSING", overdue), what="it is told")
     told = explained(agent, orphan.id)
-    assert "its process" in told.conditions["UNSEEN"]
+    assert "shim" in told.conditions["UNSEEN"]
+    assert f"its process {orphan.pid} lives" in told.conditions["UNSEEN"]
     assert told.ways_out == [f"cubecli reconcile {orphan.id}", f"cubecli rm {orphan.id}"]
     gone = explained(agent, ended.id)
     assert gone.why.startswith("it has ended")
-    assert "its process" in gone.why
+    assert f"its process {ended.pid} has ended" in gone.why
 
     cubecli(agent, "rm", orphan.id, ended.id)
     assert not remains_of(state_dir)

@@ -50,7 +50,11 @@ def test_a_runc_killed_after_the_freeze(
     assert counter.freezer_state() == "FROZEN"
     assert counter.stands_still()
     told = explained(agent, counter.id)
-    assert told.conditions["DIVERGED"] == ("the shim says RUNNING, the second witness says frozen")
+    assert told.conditions["DIVERGED"] == "the shim says RUNNING, the second witness says frozen"
+    assert told.why.startswith("the shim says RUNNING, its processes are frozen")
+    cause, detail = told.journal[-1]
+    assert cause == "settle"
+    assert "it is frozen; its call had failed: cannot pause sandbox" in detail
     assert told.ways_out == [f"cubecli repair {counter.id}"]
 
     wrapper.no_linger("pause", counter.id)
@@ -80,6 +84,10 @@ def test_a_runc_killed_after_the_thaw(
     assert told.conditions["DIVERGED"] == (
         "the shim says PAUSED, the second witness says not frozen"
     )
+    assert told.why.startswith("the shim says PAUSED, its processes are running")
+    cause, detail = told.journal[-1]
+    assert cause == "settle"
+    assert "it is not frozen; its call had failed: cannot resume sandbox" in detail
     assert told.ways_out == [f"cubecli repair {counter.id}"]
 
     wrapper.no_linger("resume", counter.id)
@@ -106,6 +114,7 @@ def test_a_freeze_behind_the_agents_back(
     told = explained(agent, counter.id)
     assert "the second witness says frozen" in told.conditions["DIVERGED"]
     assert told.ways_out == [f"cubecli repair {counter.id}"]
+    assert told.why.startswith("the shim says RUNNING, its processes are frozen")
     assert told.journal[-1] == ("relist", "diverged: shim says RUNNING, but it is frozen")
     before = observed_at(agent, counter.id)
     wait_until(lambda: observed_at(agent, counter.id) > before, what="the next round has passed")
