@@ -90,6 +90,7 @@ class Agent:
         if self.engine is not None and self.serving and not self.world.loop.stopped:
             self.world.note("event stream broke")
             self._context.copy().run(self.engine.relist, "gap")
+            self.world.judge.gap()
 
     def stop(self, for_s: float) -> None:
         """SIGSTOP, and SIGCONT so much later."""

@@ -22,6 +22,8 @@ from tests.sim.world import World
 
 _RETRIES_MAX = 4
 _KEYED = frozenset({"create", "pause", "resume", "commit", "rollback", "delete"})
+#: Requests that take preconditions.
+_GUARDED = frozenset({"pause", "resume"})
 _STALE = Expected(epoch=1_000_000)
 
 
@@ -102,8 +104,11 @@ class Clients:
         if kind in {"list", "explain", "journal"}:
             return await self._read(asked, engine)
         world.note(f"{sandbox_id} {kind} asked, key {key.value if key else None}")
+        expected = self._expected(act, dice)
+        if kind in _GUARDED:
+            asked.expected = expected
         world.judge.asked(asked)
-        answer = await self._wait(self._request(engine, kind, act, dice, key))
+        answer = await self._wait(self._request(engine, asked, act, dice))
         said = "OK" if answer.ok else answer.fault.reason if answer.fault else "nothing"
         world.note(f"{sandbox_id} {kind} answered {said}")
         world.judge.answered(asked, answer)
@@ -122,7 +127,8 @@ class Clients:
         except (AgentDown, asyncio.CancelledError):
             return Answer(ok=False)
         if isinstance(value, tuple):
-            value = value[0]
+            record, snapshot = value
+            return Answer(ok=True, record=record, snapshot_id=snapshot.id)
         return Answer(ok=True, record=value if isinstance(value, Record) else None)
 
     async def _read(self, asked: Asked, engine: Engine) -> Answer:
@@ -140,18 +146,16 @@ class Clients:
         return answer
 
     def _request(  # noqa: PLR0911 - one arm for each kind.
-        self, engine: Engine, kind: str, act: Act, dice: Random, key: Key | None
+        self, engine: Engine, asked: Asked, act: Act, dice: Random
     ) -> Coroutine[Any, Any, Any]:
-        sandbox_id = f"sb{act.slot}"
-        stale = self._world.swarm.fires("stale_precondition")
-        expected = _STALE if stale else self._expected(act, dice)
-        match kind:
+        sandbox_id, key, expected = asked.sandbox_id, asked.key, asked.expected
+        match asked.kind:
             case "pause":
                 return engine.pause(sandbox_id, expected=expected, key=key)
             case "resume":
                 return engine.resume(sandbox_id, expected=expected, key=key)
             case "commit":
-                name = INVALID_BASE if dice.random() < 0.02 else f"snap{act.number}"
+                name = self._name(act, dice)
                 return engine.commit(sandbox_id, snapshot_id=name, key=key)
             case "rollback":
                 return engine.rollback(
@@ -171,8 +175,16 @@ class Clients:
             case _:
                 return engine.repair(sandbox_id)
 
+    def _name(self, act: Act, dice: Random) -> str:
+        """A new one, or one of a few that many use, or the one that none may use."""
+        if dice.random() < 0.02:
+            return INVALID_BASE
+        return f"shared{dice.randrange(4)}" if dice.random() < 0.2 else f"snap{act.number}"
+
     def _expected(self, act: Act, dice: Random) -> Expected:
-        """Now and then what the caller has seen is what it expects."""
+        """Now and then what the caller has seen is what it expects, or what it saw long ago."""
+        if self._world.swarm.fires("stale_precondition"):
+            return _STALE
         record = self._seen(act.slot)
         if record is None or dice.random() < 0.8:
             return Expected()

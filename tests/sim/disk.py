@@ -56,6 +56,8 @@ class Disk:
         self.broken_why = ""
         #: From then on commits were quick and none was refused.
         self.good_since_s = 0.0
+        #: When an agent last had everything that is on it.
+        self.loaded_s = 0.0
         self._free_at_s = 0.0
 
     def break_for(self, seconds: float, why: str) -> None:
@@ -161,6 +163,7 @@ class Store:
         world = self._disk.world
         if world.swarm.fires("load_slow"):
             await asyncio.sleep(world.work_time(world.swarm.stream("load_slow").uniform(0.1, 5)))
+        self._disk.loaded_s = world.now_s
         tables = self._disk.tables
         return Loaded(
             records=[tables.records[key] for key in sorted(tables.records)],

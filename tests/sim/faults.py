@@ -35,6 +35,7 @@ RATES: Final[Mapping[str, float]] = {
     "create_half": 0.05,
     "destroy_slow": 0.15,
     "destroy_fails": 0.10,
+    "destroy_hangs": 0.03,
     "heal_fails": 0.20,
     # The question for the status.
     "status_slow": 0.06,

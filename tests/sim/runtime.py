@@ -107,6 +107,8 @@ class SimRuntime:
         self.world.judge.destroying(record)
         swarm = self.world.swarm
         slow_s = self.world.rng.uniform(1, 40) if swarm.fires("destroy_slow") else 0.02
+        if swarm.fires("destroy_hangs"):
+            slow_s = 1e6
         await self._nap(slow_s)
         if swarm.fires("destroy_fails"):
             raise failure("device or resource busy", call=Call.ANSWERED)

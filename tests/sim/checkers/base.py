@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from cubelet.core.bindings import CommitPlan
 from cubelet.core.faults import Fault
+from cubelet.core.inputs import Expected
 from cubelet.core.model import Key, Record
+from cubelet.engine.facade import ANYTHING
 from cubelet.engine.ports import Change
 from shimclient.fake.memory import Image, Mode
 from tests.sim.calls import ShimCall
@@ -46,6 +48,8 @@ class Asked:
     first_s: float
     life: int
     key: Key | None = None
+    #: What the caller takes for granted.
+    expected: Expected = ANYTHING
     #: Whether the agent had this key before, of whatever request.
     repeated: bool = False
 
@@ -57,6 +61,7 @@ class Answer:
     ok: bool
     record: Record | None = None
     fault: Fault | None = None
+    snapshot_id: str = ""
 
 
 @dataclass(slots=True)
@@ -126,6 +131,9 @@ class Checker:
 
     def died(self, *, power: bool) -> None:
         """The agent is gone, and what it had not written with it."""
+
+    def gap(self) -> None:
+        """The event stream broke, and the agent knows it: anything may have been missed."""
 
     def sampled(self, view: Sequence[Record]) -> None:
         """Once a second: what readers see."""

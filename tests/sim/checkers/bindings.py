@@ -19,6 +19,8 @@ class BindingsHold(Checker):
     """Compares images with memory, and bindings with the lineage that the memory really has."""
 
     def committing(self, shim: Shim, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
+        if plan.snapshot_id == SENTINEL:
+            self.fail(f"I4 {shim.id}: the sentinel is taken for the name of a snapshot")
         if not shim.memory.is_right_base(mode, base):
             self.fail(f"I4 {shim.id}: {mode} commit upon {plan.base_id}, which is not its base")
 

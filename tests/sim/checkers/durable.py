@@ -29,6 +29,7 @@ class Durable(Checker):
         if known is None or known.revision < record.revision:
             self._told[record.incarnation] = record
         self._check(record)
+        self._check_snapshot(asked, answer)
         engine = self.facts.agent.engine
         if engine is None or record.incarnation in self._let_go:
             return
@@ -41,6 +42,14 @@ class Durable(Checker):
     def died(self, *, power: bool) -> None:
         for record in self._told.values():
             self._check(record)
+
+    def _check_snapshot(self, asked: Asked, answer: Answer) -> None:
+        if asked.kind != "commit":
+            return
+        images = [name for one in self.facts.runtimes.values() for name in one.host.images]
+        kept = answer.snapshot_id in self.facts.disk.tables.snapshots
+        if not kept or answer.snapshot_id not in images:
+            self.fail(f"I9 {asked.sandbox_id}: snapshot {answer.snapshot_id!r} is not kept")
 
     def _check(self, told: Record) -> None:
         if told.incarnation in self._let_go:

@@ -14,14 +14,18 @@ from tests.sim.checkers.answers import Answers
 from tests.sim.checkers.base import Answer, Asked, Checker, Facts, Violated
 from tests.sim.checkers.bindings import BindingsHold
 from tests.sim.checkers.calls import OneCall
+from tests.sim.checkers.customs import Customs
 from tests.sim.checkers.divergence import Divergence
 from tests.sim.checkers.durable import Durable
 from tests.sim.checkers.endings import Endings
+from tests.sim.checkers.gaps import Gaps
 from tests.sim.checkers.isolation import Isolation
 from tests.sim.checkers.journal import Journal
 from tests.sim.checkers.keys import Keys
 from tests.sim.checkers.patience import Patience
+from tests.sim.checkers.prompt import Prompt
 from tests.sim.checkers.quiescence import Quiescence
+from tests.sim.checkers.restores import Restores
 from tests.sim.checkers.settling import Settling
 from tests.sim.checkers.stuck import Stuck
 from tests.sim.checkers.truth import TrueEdges
@@ -40,6 +44,10 @@ CHECKERS: tuple[type[Checker], ...] = (
     Journal,
     Isolation,
     Divergence,
+    Prompt,
+    Restores,
+    Customs,
+    Gaps,
     Quiescence,
 )
 
@@ -93,6 +101,9 @@ class Judge:
 
     def died(self, *, power: bool) -> None:
         self._tell("died", power=power)
+
+    def gap(self) -> None:
+        self._tell("gap")
 
     def sampled(self, view: Sequence[Record]) -> None:
         self._tell("sampled", view)

@@ -19,7 +19,7 @@ from tests.sim.shim import Shim
 
 #: From when the shim can be asked again, and tells the truth, until the view has it.
 FOLLOWED_S = RELIST_S + T_QUERY_S + SLACK_S
-_SHOWN = {State.RUNNING: "RUNNING", State.PAUSED: "PAUSED", State.EXITED: "ENDED"}
+SHOWN = {State.RUNNING: "RUNNING", State.PAUSED: "PAUSED", State.EXITED: "ENDED"}
 
 
 class Stuck(Checker):
@@ -65,7 +65,7 @@ class Stuck(Checker):
             )
 
     def _check_followed(self, record: Record, shim: Shim) -> None:
-        shown = _SHOWN.get(record.state)
+        shown = SHOWN.get(record.state)
         if shown is None or shown == shim.truth or not shim.history:
             return
         now_s = self.world.now_s
