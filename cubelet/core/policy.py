@@ -35,3 +35,9 @@ class Policy:
     destroy_deadline_s: float = 30.0
     #: All prestop hooks of a pause run at once and end by then.
     hooks_deadline_s: float = 10.0
+
+
+def backoff_s(attempt: int, policy: Policy) -> float:
+    """Doubling from settle_first_s, with attempt 0, up to settle_max_s."""
+    doublings = min(attempt, 16)  # Beyond any limit, and no huge number.
+    return min(policy.settle_max_s, policy.settle_first_s * 2.0**doublings)

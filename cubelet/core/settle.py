@@ -15,7 +15,7 @@ from cubelet.core.evidence import Evidence, describe
 from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.inputs import Cause, Observed
 from cubelet.core.model import Now, Operation, Outcome, Record
-from cubelet.core.policy import Policy
+from cubelet.core.policy import Policy, backoff_s
 
 
 def judge(
@@ -92,8 +92,7 @@ def _delay_s(after: Record, op: Operation, now: Now, policy: Policy) -> float:
 
     What has to be seen twice settle_s apart is asked for when that time is over.
     """
-    doublings = min(op.attempt, 16)  # Beyond any limit, and no huge number.
-    delay_s = min(policy.settle_max_s, policy.settle_first_s * 2.0**doublings)
+    delay_s = backoff_s(op.attempt, policy)
     first_s = after.open.contradicted_mono_s if after.open else None
     if after.diverged is not None:
         first_s = after.diverged.since.mono_s

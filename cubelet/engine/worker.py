@@ -46,6 +46,7 @@ from cubelet.core.inputs import (
 )
 from cubelet.core.machine import step
 from cubelet.core.model import Call, Record, State
+from cubelet.core.policy import backoff_s
 from cubelet.engine.alarm import Alarm
 from cubelet.engine.errands import Errands, RuntimeEffect
 from cubelet.engine.executor import Executor
@@ -110,6 +111,7 @@ class Worker:
         self._hint: Cause | None = None
         self._told: State | None = None
         self._ticked = False
+        self._refusals = 0  # Of the store, since it last took a change.
         around.supervisor.spawn(self._run(), name=f"worker-{sandbox_id}")
 
     async def request(self, happened: Request) -> Record | None:
@@ -270,6 +272,7 @@ class Worker:
         except CubeletError as refused:
             self._not_written(happened, decision, refused.fault)
             return False
+        self._refusals = 0
         for snapshot in decision.snapshots:
             self._around.catalogue(snapshot)
         for entry in decision.entries:
@@ -294,8 +297,9 @@ class Worker:
                     self._waiters.complete_deletes(fault)
                 case _:
                     pass  # It was to follow a change that is not there.
+        self._refusals += 1
         if record is not None and record.open is not None and not self._in_flight:
-            self._look_again.arm(self._around.executor.policy.settle_max_s)
+            self._look_again.arm(backoff_s(self._refusals, self._around.executor.policy))
 
     def _broken(self, happened: Input, bug: Exception) -> None:
         _log.error("decision_broken", sandbox=self.id, input=type(happened).__name__, exc_info=bug)

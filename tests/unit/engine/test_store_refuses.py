@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from cubelet.core.faults import Code, Reason, error
 from cubelet.core.model import State
 from tests.support.engine import SPEC, Tube
@@ -37,6 +39,19 @@ def test_an_outcome_that_is_not_on_disk_is_no_success_and_the_next_look_settles_
         assert on_disk(tube) is State.PAUSING
         assert (await engine.get("sb")).state is State.PAUSED
         assert on_disk(tube) is State.PAUSED
+        await engine.close()
+
+    run_virtual(main())
+
+
+def test_a_store_that_works_again_is_tried_again_at_once() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+        refuse(tube, 4, 5, 6)
+        assert (await fault_of(engine.pause("sb"))).reason is Reason.STORE_FAILED
+        await asyncio.sleep(2)
+        assert (state_of(engine), on_disk(tube)) == (State.PAUSED, State.PAUSED)
         await engine.close()
 
     run_virtual(main())
