@@ -297,9 +297,9 @@ class Worker:
                     self._waiters.complete_deletes(fault)
                 case _:
                     pass  # It was to follow a change that is not there.
-        self._refusals += 1
         if record is not None and record.open is not None and not self._in_flight:
             self._look_again.arm(backoff_s(self._refusals, self._around.executor.policy))
+        self._refusals += 1
 
     def _broken(self, happened: Input, bug: Exception) -> None:
         _log.error("decision_broken", sandbox=self.id, input=type(happened).__name__, exc_info=bug)
