@@ -155,7 +155,7 @@ class Clients:
             case "resume":
                 return engine.resume(sandbox_id, expected=expected, key=key)
             case "commit":
-                name = self._name(act, dice)
+                name = self._name(act, dice_of(act.seed + 1))
                 return engine.commit(sandbox_id, snapshot_id=name, key=key)
             case "rollback":
                 return engine.rollback(
@@ -176,10 +176,10 @@ class Clients:
                 return engine.repair(sandbox_id)
 
     def _name(self, act: Act, dice: Random) -> str:
-        """A new one, or one of a few that many use, or the one that none may use."""
+        """A new one, one of a few that many use, or the one that none may use; by the act alone."""
         if dice.random() < 0.02:
             return INVALID_BASE
-        return f"shared{dice.randrange(4)}" if dice.random() < 0.2 else f"snap{act.number}"
+        return f"shared{act.number // 12}" if dice.random() < 0.3 else f"snap{act.number}"
 
     def _expected(self, act: Act, dice: Random) -> Expected:
         """Now and then what the caller has seen is what it expects, or what it saw long ago."""
