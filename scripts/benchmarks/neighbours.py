@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.support.crowd import PATIENCE_S, Crowd, names
 from tests.support.polling import until
 from tests.support.storm import storm
@@ -30,17 +32,26 @@ from tests.support.storm import storm
 #: How much slower the slowest hundredth of the others' pauses may get.
 RATIO_MAX = 2.0
 LIST_MS_MAX = 100.0
-_CALLERS = 16
 _LIST_EVERY_S = 0.1
 _WARM_UP_S = 3.0
 #: Over the deadline of the calls that hang, which is 30 s, so that both times are in it.
-_HUNG_S = 45.0
+PHASE_S = 45.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `scripts/bench neighbours`."""
     parser.add_argument("--sandboxes", type=int, default=1000, help="sandboxes (default 1000)")
     parser.add_argument("--hung", type=int, default=100, help="of which hang (default 100)")
+    parser.add_argument(
+        "--callers", type=int, default=16, help="who pause and resume in turn (default 16)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=PHASE_S,
+        metavar="S",
+        help=f"how long to measure calm, and how long beside hung ones (default {PHASE_S:g})",
+    )
     parser.add_argument(
         "--operations",
         type=int,
@@ -70,7 +81,7 @@ async def _run(folder: Path, args: argparse.Namespace) -> int:
         if args.operations:
             wrong = await _storm(crowd, ids, each=args.operations // len(ids), seed=args.seed)
         else:
-            wrong = await _neighbours(crowd, hung=ids[: args.hung], others=ids[args.hung :])
+            wrong = await _neighbours(crowd, ids, args)
         await crowd.each(crowd.delete, list(await crowd.states()))
         full, crowded = crowd.census(), len(await crowd.states())
         if full != empty or crowded:
@@ -93,6 +104,8 @@ class Times:
     """Seconds that calls took, by what they were."""
 
     taken_s: dict[str, list[float]] = field(default_factory=dict)
+    #: What the agent's process used meanwhile.
+    agent_cpu_s: float = 0.0
 
     def add(self, name: str, begun_s: float) -> None:
         """Note what has passed since then."""
@@ -104,29 +117,33 @@ class Times:
         return 1000 * ordered[int(0.99 * (len(ordered) - 1))]
 
     def line(self) -> str:
-        """Count, median and 99th percentile of each, for people."""
-        return "; ".join(
+        """Count, median and 99th percentile of each, and the agent's work, for people."""
+        calls = sum(len(taken_s) for taken_s in self.taken_s.values())
+        told = "; ".join(
             f"{name} x{len(taken_s)} p50 {1000 * statistics.median(taken_s):.2f} ms"
             f" p99 {self.p99_ms(name):.2f} ms"
             for name, taken_s in sorted(self.taken_s.items())
         )
+        return f"{told}; agent's CPU {1000 * self.agent_cpu_s / calls:.2f} ms a call"
 
 
-async def _neighbours(crowd: Crowd, *, hung: Sequence[str], others: Sequence[str]) -> list[str]:
-    stopped, held = hung[: len(hung) // 2], hung[len(hung) // 2 :]
-    await _drive(crowd, others, _WARM_UP_S)
-    calm = await _drive(crowd, others, _HUNG_S)
+async def _neighbours(crowd: Crowd, ids: Sequence[str], args: argparse.Namespace) -> list[str]:
+    hung: int = args.hung
+    stopped, held, others = ids[: hung // 2], ids[hung // 2 : hung], ids[hung:]
+    callers = [others[first :: args.callers] for first in range(args.callers)]
+    await _drive(crowd, callers, _WARM_UP_S)
+    calm = await _drive(crowd, callers, args.seconds)
     print(f"calm: {calm.line()}")
     await crowd.hang(stopped=stopped, held=held)
-    beside = await _drive(crowd, others, _HUNG_S)
-    print(f"beside {len(hung)} hung: {beside.line()}")
+    beside = await _drive(crowd, callers, args.seconds)
+    print(f"beside {hung} hung: {beside.line()}")
     crowd.wake()
     await until(
         lambda: _none_differs(crowd, [*stopped, *others]),
         what="the list says of each sandbox what its VM does",
         within_s=PATIENCE_S,
     )
-    return _judged(calm, beside, hung=len(hung))
+    return _judged(calm, beside, hung=hung)
 
 
 def _judged(calm: Times, beside: Times, *, hung: int) -> list[str]:
@@ -147,13 +164,21 @@ def _judged(calm: Times, beside: Times, *, hung: int) -> list[str]:
     return wrong
 
 
-async def _drive(crowd: Crowd, ids: Sequence[str], seconds: float) -> Times:
-    """Pause and resume, some sandboxes at a time, and list, for so long."""
+async def _drive(crowd: Crowd, callers: Sequence[Sequence[str]], seconds: float) -> Times:
+    """Have each caller pause and resume its sandboxes in turn, and list, for so long."""
     times = Times()
+    begun_cpu_s = _cpu_s(crowd)
     end_s = time.perf_counter() + seconds
-    callers = [_call(crowd, ids[first::_CALLERS], times, end_s) for first in range(_CALLERS)]
-    await asyncio.gather(_list(crowd, times, end_s), *callers)
+    await asyncio.gather(
+        _list(crowd, times, end_s), *(_call(crowd, ids, times, end_s) for ids in callers)
+    )
+    times.agent_cpu_s = _cpu_s(crowd) - begun_cpu_s
     return times
+
+
+def _cpu_s(crowd: Crowd) -> float:
+    used = psutil.Process(crowd.agent.pid).cpu_times()
+    return float(used.user + used.system)
 
 
 async def _call(crowd: Crowd, ids: Sequence[str], times: Times, end_s: float) -> None:
