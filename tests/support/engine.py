@@ -190,6 +190,8 @@ class Tube:
     rack: Runtime | None = None
     clock: Clock = field(default_factory=LoopClock)
     chance: Chance = field(default_factory=NoChance)
+    #: Goes on across a restart: an id is given once.
+    ids: CountingIds = field(default_factory=CountingIds)
     store: RecordingStore = field(default_factory=RecordingStore)
     hooks: ToyHooks = field(default_factory=ToyHooks)
     policy: Policy = field(default_factory=Policy)
@@ -200,7 +202,7 @@ class Tube:
             runtimes={"toy": self.rack} if self.rack else {self.toy.name: self.toy},
             hooks=self.hooks,
             clock=self.clock,
-            ids=CountingIds(),
+            ids=self.ids,
             chance=self.chance,
             policy=self.policy,
         )

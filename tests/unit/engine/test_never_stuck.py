@@ -106,6 +106,22 @@ async def test_never_stuck_a_late_end_is_found_within_two_seconds_of_the_shims_a
 
 
 @in_virtual_time
+async def test_the_late_answer_of_a_question_that_hangs_settles_at_once() -> None:
+    """No other question is under way then: without this one the settle loop's next would be it."""
+    tube = Tube(policy=Policy(relist_s=1e6))
+    tube.toy.silent = True
+    engine, _ = await begun(tube, "pause")
+    await asyncio.sleep(60)
+    next_s = tube.toy.asked_s[-1] + 5 + 10
+    await asyncio.sleep(next_s + 6 - now_s())
+    assert tube.toy.asked_s[-1] == next_s
+    tube.toy.status = Status.PAUSED
+    tube.toy.awakes()
+    assert await settled_after(engine, now_s(), 0.2) <= 0.1
+    await engine.close()
+
+
+@in_virtual_time
 async def test_never_stuck_where_the_status_stays_unknown_it_is_asked_for_ever() -> None:
     tube = Tube()
     engine, _ = await begun(tube, "pause")
