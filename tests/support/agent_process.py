@@ -108,9 +108,11 @@ class AgentProcess:
         """Delete all sandboxes, then end the agent; for clean-up."""
         if self._process is None or self._process.poll() is not None:
             self.start()
-        for sandbox in self.api.List(api.ListRequest(), timeout=10).sandboxes:
-            self.api.Delete(api.DeleteRequest(id=sandbox.id), timeout=60)
-        self.terminate()
+        try:
+            for sandbox in self.api.List(api.ListRequest(), timeout=10).sandboxes:
+                self.api.Delete(api.DeleteRequest(id=sandbox.id), timeout=60)
+        finally:
+            self.terminate()
 
     def _end(self, number: int, *, within_s: float = 60.0) -> int:
         assert self._process is not None
@@ -118,4 +120,8 @@ class AgentProcess:
             self._channel.close()
             self._channel = None
         self._process.send_signal(number)
-        return self._process.wait(timeout=within_s)
+        try:
+            return self._process.wait(timeout=within_s)
+        finally:
+            self._process.kill()  # Of one that has ended it is nothing.
+            self._process.wait()
