@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.sim.shim import Shim
+from tests.sim.vm import Vm
 from tests.sim.world import World
 
 
@@ -16,7 +16,7 @@ class EventNet:
         self._deliver = deliver
         self._silent = world.swarm.has("no_events")
 
-    def publish(self, shim: Shim, topic: str) -> None:
+    def publish(self, shim: Vm, topic: str) -> None:
         """A shim tells of a change."""
         swarm = self._world.swarm
         if self._silent or swarm.fires("event_dropped"):

@@ -14,8 +14,9 @@ from cubelet.engine.ports import CallFailed, Capabilities, Committed
 from shimclient.fake.memory import Memory
 from tests.sim import status
 from tests.sim.calls import ShimCall, draw, failure
-from tests.sim.shim import Host, Shim
+from tests.sim.shim import Shim
 from tests.sim.status import AdapterBug
+from tests.sim.vm import Host
 from tests.sim.world import World
 
 

@@ -14,7 +14,8 @@ from tests.sim.fate import Fate
 from tests.sim.faults import PER_MINUTE
 from tests.sim.runtime import SimRuntime
 from tests.sim.script import Act, Script
-from tests.sim.shim import Host, Shim
+from tests.sim.shim import Shim
+from tests.sim.vm import Host
 from tests.sim.world import World
 
 #: T_stuck + a round + a query + slack, and once more a round for what the calm itself has changed;

@@ -15,6 +15,7 @@ from cubelet.engine.ports import Change
 from shimclient.fake.memory import Image, Mode
 from tests.sim.calls import ShimCall
 from tests.sim.shim import Shim
+from tests.sim.vm import Vm
 
 if TYPE_CHECKING:
     from tests.sim.agent import Agent
@@ -114,10 +115,10 @@ class Checker:
     def destroying(self, record: Record) -> None:
         """The engine removes a sandbox."""
 
-    def committing(self, shim: Shim, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
+    def committing(self, shim: Vm, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
         """A shim is about to write a snapshot."""
 
-    def committed(self, shim: Shim, plan: CommitPlan, image: Image) -> None:
+    def committed(self, shim: Vm, plan: CommitPlan, image: Image) -> None:
         """It has written it."""
 
     def asked(self, asked: Asked) -> None:

@@ -8,7 +8,7 @@ from cubelet.engine.ports import Change
 from shimclient.fake.memory import Image, Mode
 from tests.sim.calls import ShimCall
 from tests.sim.checkers.base import Checker
-from tests.sim.shim import Shim
+from tests.sim.vm import Vm
 
 #: As on the compatible wire; written out, so that a wrong constant is found too.
 SENTINEL = "invalid-runtime-restore-base"
@@ -18,13 +18,13 @@ _INTENTS = frozenset({OpKind.RESUME, OpKind.ROLLBACK})
 class BindingsHold(Checker):
     """Compares images with memory, and bindings with the lineage that the memory really has."""
 
-    def committing(self, shim: Shim, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
+    def committing(self, shim: Vm, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
         if plan.snapshot_id == SENTINEL:
             self.fail(f"I4 {shim.id}: the sentinel is taken for the name of a snapshot")
         if not shim.memory.is_right_base(mode, base):
             self.fail(f"I4 {shim.id}: {mode} commit upon {plan.base_id}, which is not its base")
 
-    def committed(self, shim: Shim, plan: CommitPlan, image: Image) -> None:
+    def committed(self, shim: Vm, plan: CommitPlan, image: Image) -> None:
         if not shim.memory.holds(image):
             self.fail(f"I4 {shim.id}: a restore of {plan.snapshot_id} would give another memory")
 

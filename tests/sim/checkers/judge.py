@@ -30,6 +30,7 @@ from tests.sim.checkers.settling import Settling
 from tests.sim.checkers.stuck import Stuck
 from tests.sim.checkers.truth import TrueEdges
 from tests.sim.shim import Shim
+from tests.sim.vm import Vm
 
 CHECKERS: tuple[type[Checker], ...] = (
     Stuck,
@@ -84,10 +85,10 @@ class Judge:
     def destroying(self, record: Record) -> None:
         self._tell("destroying", record)
 
-    def committing(self, shim: Shim, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
+    def committing(self, shim: Vm, plan: CommitPlan, mode: Mode, base: Image | None) -> None:
         self._tell("committing", shim, plan, mode, base)
 
-    def committed(self, shim: Shim, plan: CommitPlan, image: Image) -> None:
+    def committed(self, shim: Vm, plan: CommitPlan, image: Image) -> None:
         self._tell("committed", shim, plan, image)
 
     def asked(self, asked: Asked) -> None:
