@@ -95,6 +95,7 @@ class Fate:
         possible = {
             "stranger_pauses": not shim.paused and not shim.split and not shim.busy,
             "stranger_resumes": shim.paused and not shim.split and not shim.busy,
+            "stranger_restores": not shim.paused and not shim.split and not shim.busy,
             "stranger_freezes": freezer and not shim.frozen,
             "stranger_thaws": freezer and shim.frozen,
         }.get(what, True)
@@ -110,6 +111,9 @@ class Fate:
                 shim.end(dice.choice((0, 1, 137)))
             case "stranger_pauses" | "stranger_resumes":
                 shim.by_stranger("pause" if what == "stranger_pauses" else "resume")
+            case "stranger_restores":
+                shim.by_stranger("pause")
+                shim.by_stranger("resume")
             case _:
                 shim.set_frozen(what == "stranger_freezes", by="stranger")
 

@@ -86,6 +86,7 @@ PER_MINUTE: Final[Mapping[str, float]] = {
     "sandbox_exits": 0.15,
     "stranger_pauses": 0.4,
     "stranger_resumes": 0.4,
+    "stranger_restores": 0.5,
     "stranger_freezes": 0.3,
     "stranger_thaws": 0.3,
     "id_reused": 0.3,
@@ -103,7 +104,14 @@ KINDS: Final = (*RATES, *PER_MINUTE, *TRAITS)
 #: Without a generation to compare, a restore that nobody could see cannot be noticed: such runtimes
 #: are only safe where nobody else restores, and no call comes after all patience.
 _NEED_GENERATIONS: Final = frozenset(
-    {"stranger_pauses", "stranger_resumes", "call_very_slow", "call_hangs", "shim_hangs"}
+    {
+        "stranger_pauses",
+        "stranger_resumes",
+        "stranger_restores",
+        "call_very_slow",
+        "call_hangs",
+        "shim_hangs",
+    }
 )
 
 
