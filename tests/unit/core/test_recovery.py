@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from cubelet.core.effects import Destroy, Query
-from cubelet.core.evidence import NoAnswer, Status
+from cubelet.core.evidence import Gone, NoAnswer, Status
 from cubelet.core.faults import Reason
 from cubelet.core.inputs import Cause, DestroyEnded, Recovered, Ticked
 from cubelet.core.machine import step
-from cubelet.core.model import Call, OpKind, Record, State
+from cubelet.core.model import Call, LastSeen, OpKind, Record, State
 from cubelet.core.policy import Policy
 from tests.support.records import (
     CREATED,
@@ -84,6 +84,14 @@ def test_a_deletion_goes_on_and_tells_the_create_it_cut_short() -> None:
 def test_what_was_seen_before_says_nothing_now() -> None:
     record = after(step(replace(DIVERGED, unseen_since=at(0)), Recovered(), at(1), POLICY))
     assert (record.diverged, record.unseen_since) == (None, None)
+
+
+def test_answers_are_believed_after_the_hosts_restart() -> None:
+    """The last question was asked at an hour that the new clock reaches in days only."""
+    asked = LastSeen(evidence="", cause="relist", at=at(10**6), asked_mono_s=at(10**6).mono_s)
+    recovered = after(step(replace(RUNNING, last_seen=asked), Recovered(), at(0), POLICY))
+    gone = replace(answer(recovered, Gone(why="no process")), asked_mono_s=at(0).mono_s)
+    assert after(step(recovered, gone, at(1), POLICY)).state is State.EXITED
 
 
 def test_stamps_from_before_the_hosts_restart_count_as_now() -> None:

@@ -176,6 +176,11 @@ def test_an_outcome_that_was_not_written_leaves_the_operation_open_and_answered(
     assert (record.open.call, record.open.answered) == (Call.ANSWERED, True)
     assert (record.open.failure, record.handle) == (store_failed, HANDLE)
     assert calls.not_written(RUNNING, returned, store_failed) is RUNNING
+    failed = calls.not_written(CREATED, replace(returned, failure=FAILURE), store_failed)
+    assert failed.open is not None
+    assert failed.open.failure == replace(
+        store_failed, message="disk full; before that: runc said no"
+    )
     stale = replace(returned, epoch=7, failure=FAILURE)
     assert calls.not_written(CREATED, stale, store_failed) is CREATED
 

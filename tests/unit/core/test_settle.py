@@ -120,6 +120,16 @@ def test_an_answer_to_an_older_question_changes_nothing(change: dict[str, object
     assert (decision.record, decision.effects, decision.persist) == (record, (), False)
 
 
+def test_an_answer_to_an_older_question_that_comes_later_is_not_believed() -> None:
+    """Two may be under way at once; what was asked first may be answered last."""
+    newer = replace(answer(RUNNING, Status.RUNNING), asked_mono_s=5.0)
+    seen = after(step(RUNNING, newer, at(6), POLICY))
+    older = replace(answer(seen, Status.PAUSED), asked_mono_s=4.0)
+    assert step(seen, older, at(7), POLICY).record is seen
+    same = replace(answer(seen, Status.PAUSED), asked_mono_s=5.0)
+    assert after(step(seen, same, at(7), POLICY)).state is State.PAUSED
+
+
 def test_nothing_is_believed_while_our_own_call_is_in_flight() -> None:
     for record in (pausing(), resuming(), CREATED):
         for status in Status:
