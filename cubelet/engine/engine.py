@@ -209,11 +209,13 @@ class Engine:
         """Why it is in its state; see facade.Agent."""
         worker = self._fleet.worker(sandbox_id)
         entries = await self._store.journal(sandbox_id, limit=EXPLAINED_ENTRIES)
+        record = self._fleet.record_of(worker)
+        mine = tuple(entry for entry in entries if entry.incarnation == record.incarnation)
         return core_explain.explain(
-            self._fleet.record_of(worker),
+            record,
             now=self._clock.now(),
             policy=self._policy,
-            journal=tuple(entries),
+            journal=mine,
             look_in_s=worker.look_in_s,
             round_in_s=self.rounds.next_in_s,
         )

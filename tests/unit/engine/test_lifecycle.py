@@ -102,3 +102,18 @@ def test_an_id_is_taken_while_its_sandbox_lives() -> None:
         await engine.close()
 
     run_virtual(main())
+
+
+def test_an_explanation_tells_nothing_of_an_earlier_sandbox_of_that_id() -> None:
+    async def main() -> None:
+        tube = Tube()
+        engine = await tube.running()
+        await engine.pause("sb")
+        await engine.delete("sb")
+        await engine.create(SPEC, sandbox_id="sb", namespace="")
+        told = (await engine.explain("sb")).journal
+        assert [entry.after for entry in told] == [State.CREATED, State.RUNNING]
+        assert len(await engine.journal("sb", limit=100)) == 8
+        await engine.close()
+
+    run_virtual(main())
