@@ -84,7 +84,7 @@ async def does_it_but_refuses(toy: ToyRuntime) -> None:
 PLANS: dict[str, tuple[Action, bool]] = {
     "works": (takes(0.2), False),
     "is slow": (takes(29), False),
-    "is late": (takes(35), True),
+    "is late": (takes(65), True),  # Later than the longest limit, that of a snapshot.
     "hangs": (hangs, True),
     "refuses": (refuses("no"), True),
     "loses its connection": (loses_connection, True),
