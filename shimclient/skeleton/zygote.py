@@ -41,7 +41,8 @@ COMMAND: Final = "zygote"
 #: An environment can be large; a socket's buffer of the usual size takes a little more than this.
 ORDER_BYTES_MAX: Final = 192 << 10
 _DESCRIPTORS: Final = 4
-_FIRST_FREE: Final = 3
+#: Where a starter has its line: behind the three streams, and before everything that it closes.
+_LINE: Final = 3
 #: Where /proc/PID/stat has the bounds of the command line, behind the name in brackets (proc(5),
 #: fields 48 and 49).
 _WORDS_BEGIN, _WORDS_END = 48 - 3, 49 - 3
@@ -105,12 +106,12 @@ def _take_over(descriptors: Sequence[int]) -> socket.socket:
     *streams, number = descriptors
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
-    os.closerange(_FIRST_FREE, number)
-    os.closerange(number + 1, os.sysconf("SC_OPEN_MAX"))
+    os.dup2(number, _LINE, inheritable=False)
+    os.closerange(_LINE + 1, os.sysconf("SC_OPEN_MAX"))
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False)
-    line = socket.socket(fileno=number)
+    line = socket.socket(fileno=_LINE)
     os.register_at_fork(after_in_child=line.close)
     return line
 

@@ -112,6 +112,18 @@ async def test_a_forked_shim_is_as_an_executed_one(folder: Path, zygote: Zygote)
     assert psutil.Process(zygote.pid).children() == []
 
 
+async def test_the_environment_is_that_of_the_order_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("SHIM_FAKE_SCRIPT", "broken")
+        zygote = await Zygote.start(FAKE, cwd=folder)
+        with pytest.raises(BootstrapError, match="SHIM_FAKE_SCRIPT"):
+            await start(folder, "box", zygote.run)
+    await shut_down(await start(folder, "box", zygote.run))
+    await zygote.close()
+
+
 async def test_a_second_start_finds_the_shim_of_the_first(folder: Path, zygote: Zygote) -> None:
     first = await start(folder, "box", zygote.run)
     assert await start(folder, "box", zygote.run) == first
