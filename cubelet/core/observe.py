@@ -27,19 +27,15 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
     """Apply an answer, if what it was asked about is still so; the waiting caller learns anyhow."""
     op = record.open
     in_flight = op is not None and op.call is Call.IN_FLIGHT
-    if in_flight or record.tombstone_at_ns or record.finished_at_ns:
+    swept = op is None and happened.cause is Cause.SWEEP  # Its questions are about operations.
+    if in_flight or swept or record.tombstone_at_ns or record.finished_at_ns:
         return keep(record)
     if op is not None and op.kind is OpKind.CREATE and record.handle is None:
         # Cut short by a restart of the agent, or failed when the store refused its undoing.
         recovering = happened.cause is Cause.RECOVERY
         return undo_create(record, now, Cause.RECOVERY if recovering else Cause.SETTLE)
-    fresh = _is_fresh(record, happened)
-    silent = op is not None and isinstance(happened.evidence, NoAnswer)
-    if not (fresh or silent) or (op is None and happened.cause is Cause.SWEEP):
-        # Whatever overtook the question has asked its own; and the sweep's are about operations.
-        # Only silence counts in any case: it tells the caller, whose time is over, and settles
-        # nothing.
-        return keep(record)
+    if not _is_fresh(record, happened):
+        return _overtaken(record, happened, now, policy)
     happened = replace(happened, evidence=_of_this_process(record, happened.evidence))
     seen = _bindings_followed(_seen(record, happened, now), happened.evidence, now)
     if isinstance(happened.evidence, Contradicted):
@@ -49,6 +45,22 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
     if op is not None:
         return settle.judge(record, seen, happened, now=now, policy=policy)
     return _steady(record, seen, happened, now)
+
+
+def _overtaken(record: Record, happened: Observed, now: Now, policy: Policy) -> Decision:
+    """Whatever overtook the question has asked its own, which may take as long again.
+
+    A caller who has waited for this one is told that the outcome is open; nothing is settled.
+    """
+    op = record.open
+    if op is None or op.answered or op.failure is None:
+        return keep(record)
+    same = (happened.incarnation, happened.epoch) == (record.incarnation, op.epoch)
+    theirs = same and happened.call not in {None, Call.IN_FLIGHT}
+    if not theirs and not isinstance(happened.evidence, NoAnswer):
+        return keep(record)
+    unknown = replace(happened, evidence=NoAnswer(why="the answer was overtaken"))
+    return settle.judge(record, record, unknown, now=now, policy=policy)
 
 
 def _is_fresh(record: Record, happened: Observed) -> bool:
