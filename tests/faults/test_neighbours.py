@@ -62,7 +62,7 @@ async def test_an_agent_that_is_killed_amid_creates(crowd: Crowd) -> None:
     creating = asyncio.create_task(crowd.create(ids))
     await until(lambda: _several_run(crowd), what="some are made, and some are on their way")
     old = {one.pid for one in crowd.zygotes()}
-    assert len(old) == 1
+    assert old
     await crowd.restart()
     with pytest.raises(ShimError):
         await creating

@@ -20,7 +20,7 @@ from cubelet.runtime.note import read_note
 from cubelet.runtime.places import place_of
 from shimclient.api import fake_pb2
 from shimclient.client import Client
-from shimclient.errors import StatusError
+from shimclient.errors import ConnectFailed, NotFound, StatusError, TransportLost
 from shimclient.fake.protocol import CONTROL_SERVICE
 from shimclient.skeleton.zygote import COMMAND as ZYGOTE
 from shimclient.task import Status
@@ -118,7 +118,7 @@ class Crowd:
     async def truth(self, sandbox_id: str) -> str:
         """What the sandbox's VM does, as its shim's control service says; "" for none."""
         address = place_of(self.folder, sandbox_id).bundle / "address"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ConnectFailed, TransportLost, NotFound):
             request = fake_pb2.StatusRequest(id=sandbox_id)
             reply = await self._control(address, "Status", request, fake_pb2.StatusReply)
             return Status(reply.status).name
@@ -152,13 +152,14 @@ class Crowd:
         """Whatever works below the folder: shims, their tasks, the zygote."""
         return [
             process
-            for process in psutil.process_iter(["cwd"])
-            if Path(process.info["cwd"] or "/").is_relative_to(self.folder)
+            for process in psutil.process_iter(["cwd", "cmdline", "status"])
+            if process.info["status"] != psutil.STATUS_ZOMBIE
+            and Path(process.info["cwd"] or "/").is_relative_to(self.folder)
         ]
 
     def zygotes(self) -> list[psutil.Process]:
-        """Those of them that fork shims."""
-        return [one for one in self.processes() if ZYGOTE in one.cmdline()]
+        """Those of them that fork shims; and what they have forked just now."""
+        return [one for one in self.processes() if ZYGOTE in one.info["cmdline"]]
 
     def census(self) -> Census:
         """Count what the agent has open."""
@@ -167,14 +168,20 @@ class Crowd:
         return Census(agent.num_fds(), len(zombies))
 
     async def each(self, work: Callable[[str], Awaitable[T]], ids: Iterable[str]) -> list[T]:
-        """Do it to each, several at once."""
+        """Do it to each, several at once; where one fails, no more are begun."""
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str) -> T:
             async with turns:
                 return await work(name)
 
-        return await asyncio.gather(*(one(name) for name in ids))
+        tasks = [asyncio.create_task(one(name)) for name in ids]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _start(self) -> None:
         await asyncio.to_thread(self.agent.start)
