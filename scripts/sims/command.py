@@ -8,9 +8,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from scripts.sims import table
+from scripts.sims import mutants, table
 from scripts.sims.many import Totals, run_many
 from tests.sim.faults import KINDS
+from tests.sim.mutants import MUTANTS
 from tests.sim.runner import Options, run
 from tests.sim.shrink import shrink
 
@@ -23,6 +24,8 @@ LINES_MAX = 120
 def main() -> int:
     """0 where every promise held, 1 where one broke, 2 for a wrong command line."""
     args = _parse()
+    if args.mutants:
+        return mutants.main(args.only or list(MUTANTS), seeds=args.seeds, jobs=args.jobs)
     if args.seed is not None:
         return _one(args.seed, trace=args.trace)
     return _many(args)
@@ -39,7 +42,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--counts", action="store_true", help="print how often each fault came")
     parser.add_argument("--seed", type=int, help="run this one only")
     parser.add_argument("--trace", action="store_true", help="print what happened; with --seed")
+    parser.add_argument(
+        "--mutants", action="store_true", help="plant faults, and find each within the seeds"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=MUTANTS, metavar="NAME", help="this mutant only"
+    )
     args = parser.parse_args()
+    if args.only and not args.mutants:
+        parser.error("--only needs --mutants")
     if args.trace and args.seed is None:
         parser.error("--trace needs --seed")
     return args

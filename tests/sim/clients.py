@@ -79,7 +79,7 @@ class Clients:
             return "create"
         if act.what not in {"toggle", "storm"}:
             return act.what
-        record = self._seen(act.slot)
+        record = self.seen(act.slot)
         return "resume" if record is not None and record.state is State.PAUSED else "pause"
 
     def _key(self, act: Act, kind: str, dice: Random) -> Key | None:
@@ -91,6 +91,15 @@ class Clients:
         self._last_key[act.slot] = value
         digest = hashlib.blake2b(f"{kind}/{act.number}".encode(), digest_size=8).hexdigest()
         return Key(value=value, digest=digest)
+
+    def neighbours(self, slot: int) -> list[int]:
+        """The other slots of the same runtime."""
+        kinds = enumerate(self._freezers)
+        return [one for one, kind in kinds if kind is self._freezers[slot] and one != slot]
+
+    async def ask(self, act: Act) -> Answer:
+        """One request without a key, and its answer."""
+        return await self._once(act, act.what, dice_of(act.seed), None)
 
     async def _once(self, act: Act, kind: str, dice: Random, key: Key | None) -> Answer:
         world, sandbox_id = self._world, f"sb{act.slot}"
@@ -177,6 +186,8 @@ class Clients:
 
     def _name(self, act: Act, dice: Random) -> str:
         """A new one, one of a few that many use, or the one that none may use; by the act alone."""
+        if act.name:
+            return act.name
         if dice.random() < 0.02:
             return INVALID_BASE
         return f"shared{act.number // 12}" if dice.random() < 0.3 else f"snap{act.number}"
@@ -185,7 +196,7 @@ class Clients:
         """Now and then what the caller has seen is what it expects, or what it saw long ago."""
         if self._world.swarm.fires("stale_precondition"):
             return _STALE
-        record = self._seen(act.slot)
+        record = self.seen(act.slot)
         if record is None or dice.random() < 0.8:
             return Expected()
         return Expected(epoch=record.epoch, state=record.state)
@@ -201,7 +212,8 @@ class Clients:
         mine = sorted(one.id for one in engine.snapshots() if one.runtime == runtime)
         return dice.choice(mine) if mine else ""
 
-    def _seen(self, slot: int) -> Record | None:
+    def seen(self, slot: int) -> Record | None:
+        """What readers see of it."""
         engine = self._agent.engine
         if engine is None:
             return None

@@ -15,17 +15,21 @@ class EventNet:
         self._world = world
         self._deliver = deliver
         self._silent = world.swarm.has("no_events")
+        #: The stream is down, and nobody has noticed yet.
+        self.down = False
 
     def publish(self, shim: Vm, topic: str) -> None:
         """A shim tells of a change."""
         swarm = self._world.swarm
-        if self._silent or swarm.fires("event_dropped"):
+        if self._silent or self.down or swarm.fires("event_dropped"):
             return
         copies = 2 if swarm.fires("event_twice") else 1
         if swarm.fires("event_flood"):
             copies = 100
         for _ in range(copies):
             self._world.after(self._delay_s(), self._deliver, shim.id, topic)
+        if swarm.fires("event_exit_of_an_exec"):
+            self._world.after(self._delay_s(), self._deliver, shim.id, "exit")
         if swarm.fires("event_garbage"):
             garbage = swarm.stream("event_garbage").choice(("", "exec-1", "sb0\n", "x" * 300))
             self._world.after(self._delay_s(), self._deliver, garbage, topic)

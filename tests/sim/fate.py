@@ -36,7 +36,7 @@ class Fate:
             self._world.swarm.came(act.what)
             self._agent.gap()
         else:
-            shim = self._shim(act.slot)
+            shim = self.shim_of(act.slot)
             if shim is not None:
                 self._hit_shim(act.what, shim, dice)
 
@@ -117,7 +117,7 @@ class Fate:
             case _:
                 shim.set_frozen(what == "stranger_freezes", by="stranger")
 
-    def _shim(self, slot: int) -> Shim | None:
+    def shim_of(self, slot: int) -> Shim | None:
         """The living one of this slot."""
         for runtime in self._agent.runtimes.values():
             for shim in runtime.shims.values():

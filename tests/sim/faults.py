@@ -56,6 +56,7 @@ RATES: Final[Mapping[str, float]] = {
     "event_very_late": 0.10,
     "event_flood": 0.03,
     "event_garbage": 0.10,
+    "event_exit_of_an_exec": 0.05,
     # The store.
     "store_slow": 0.05,
     "store_very_slow": 0.01,
@@ -68,6 +69,13 @@ RATES: Final[Mapping[str, float]] = {
     "caller_retries": 0.50,
     "key_other_content": 0.05,
     "stale_precondition": 0.08,
+}
+#: Stories, which take several steps: how many of each a minute of chaos, where they are on.
+STORIES: Final[Mapping[str, float]] = {
+    "names_handed_on": 1.0,
+    "restored_between_commits": 0.6,
+    "changed_while_stream_down": 0.4,
+    "answers_overtake": 0.4,
 }
 #: Kinds that come at planned moments: how many of each a minute of chaos, where they are on.
 PER_MINUTE: Final[Mapping[str, float]] = {
@@ -92,6 +100,7 @@ PER_MINUTE: Final[Mapping[str, float]] = {
     "id_reused": 0.3,
     "stream_breaks": 0.3,
     "storm": 0.15,
+    **STORIES,
 }
 #: Kinds that hold for a whole run.
 TRAITS: Final[Mapping[str, float]] = {
@@ -108,6 +117,9 @@ _NEED_GENERATIONS: Final = frozenset(
         "stranger_pauses",
         "stranger_resumes",
         "stranger_restores",
+        "restored_between_commits",
+        "changed_while_stream_down",
+        "answers_overtake",
         "call_very_slow",
         "call_hangs",
         "shim_hangs",

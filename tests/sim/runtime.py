@@ -129,6 +129,8 @@ class SimRuntime:
         shim = self.find(record)
         call = draw(self.world, kind, record, freezer=self.host.freezer)
         call.plan, call.snapshot = plan, snapshot
+        if shim is not None and shim.next_mishap and not self.world.swarm.over:
+            call.mishap, shim.next_mishap = shim.next_mishap, ""
         self.world.note(f"{record.id} {kind} called, epoch {record.epoch} {call.mishap}")
         self.world.judge.calling(record, kind, call)
         if shim is None or not shim.started:

@@ -11,10 +11,11 @@ from tests.sim.clients import Clients
 from tests.sim.disk import Disk
 from tests.sim.events import EventNet
 from tests.sim.fate import Fate
-from tests.sim.faults import PER_MINUTE
+from tests.sim.faults import PER_MINUTE, STORIES
 from tests.sim.runtime import SimRuntime
 from tests.sim.script import Act, Script
 from tests.sim.shim import Shim
+from tests.sim.stories import Stories
 from tests.sim.vm import Host
 from tests.sim.world import World
 
@@ -42,6 +43,7 @@ class Scene:
         world.judge = Judge(Facts(world, self.disk, self.agent, self.runtimes))
         self.fate = Fate(world, self.disk, self.agent)
         self.clients = Clients(world, self.agent, script.freezers)
+        self.stories = Stories(world, self.clients, self.fate, self.agent, net)
         world.loop.on_kill_step = self._kill_at_step
 
     async def play(self) -> None:
@@ -59,7 +61,9 @@ class Scene:
         self.agent.hint(sandbox_id, topic)
 
     def _perform(self, act: Act) -> None:
-        if act.what in PER_MINUTE and act.what not in _ACTORS:
+        if act.what in STORIES:
+            self.stories.tell(act)
+        elif act.what in PER_MINUTE and act.what not in _ACTORS:
             self.fate.strike(act)
         else:
             self.clients.send(act)

@@ -42,6 +42,8 @@ class Act:
     what: str
     slot: int
     seed: int
+    #: What a commit is to be called; "" leaves it to chance.
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ class Shim(Vm):
     def __init__(self, host: Host, sandbox_id: str, incarnation: str, pid: int) -> None:
         super().__init__(host, sandbox_id, incarnation, pid)
         self.calls: list[ShimCall] = []
+        #: How the next call is to go wrong, and how late the next answer to a question is.
+        self.next_mishap = ""
+        self.next_slow_s = 0.0
         self._queue: deque[ShimCall] = deque()
         self._current: ShimCall | None = None
         self._hung_until_s = 0.0

@@ -36,7 +36,9 @@ async def ask(world: World, shim: Shim) -> Evidence:
     if wrong == "status_refused":
         return NoAnswer(why="connection refused")
     reply: asyncio.Future[Evidence] = world.loop.create_future()
-    slow_s = world.swarm.stream("status_slow").uniform(1, 12) if _slow(world, shim) else 0.0
+    slow_s, shim.next_slow_s = shim.next_slow_s, 0.0
+    if _slow(world, shim):
+        slow_s = world.swarm.stream("status_slow").uniform(1, 12)
     there_s = world.rng.uniform(0.0003, 0.003)
 
     def answer() -> None:

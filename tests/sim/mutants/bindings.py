@@ -15,7 +15,6 @@ from cubelet.core.bindings import (
     Mode,
     bound_to,
 )
-from cubelet.core.edges import write
 from cubelet.core.effects import Decision
 from cubelet.core.evidence import Alive, Evidence, Status
 from cubelet.core.inputs import (
@@ -26,10 +25,11 @@ from cubelet.core.inputs import (
     Observed,
     RollbackRequested,
 )
-from cubelet.core.model import Now, Operation, OpKind, Record
+from cubelet.core.model import Now, Operation, OpKind, Record, State
 from cubelet.core.policy import Policy
 from cubelet.engine.engine import Engine
 from cubelet.engine.worker import Worker
+from tests.sim.agent import Agent
 from tests.sim.mutants.base import Change, mutant
 
 
@@ -59,21 +59,33 @@ def not_invalidated_before_the_call() -> tuple[Change, ...]:
 
 @mutant("R7", "I4", "I10", "B2")
 def invalidated_by_every_event() -> tuple[Change, ...]:
-    """A look that an event asked for and that finds it running invalidates, whatever was before."""
-    real = observe.observed
+    """An event of a resume is taken for another restore, also one that is late or comes twice."""
+    real = Agent._hint
 
-    def rash(record: Record, happened: Observed, now: Now, policy: Policy) -> Decision:
-        match happened.evidence:
-            case Alive(status=Status.RUNNING):
-                runs = happened.cause is Cause.EVENT
-            case _:
-                runs = False
-        if not runs or record.open or record.bindings.invalid or not record.opaque_restore:
-            return real(record, happened, now, policy)
-        dropped = replace(record, bindings=record.bindings.invalidated(now.wall_ns))
-        return write(record, dropped, now=now, cause=Cause.EVENT, detail="told of a resume")
+    def believed(self: Agent, sandbox_id: str, topic: str) -> None:
+        assert self.engine is not None
+        worker = self.engine._fleet.find(sandbox_id)
+        record = worker.record if worker else None
+        if worker is None or record is None or topic != "resumed" or not record.opaque_restore:
+            real(self, sandbox_id, topic)
+        elif record.state is State.RUNNING and record.open is None:
+            now = worker._around.clock.now()
+            worker.post(_restored_again(record, now))
 
-    return (Change(observe, "observed", rash),)
+    return (Change(Agent, "_hint", believed),)
+
+
+def _restored_again(record: Record, now: Now) -> Observed:
+    pid = record.handle.pid if record.handle else 0
+    generation = record.bindings.generation + 1
+    return Observed(
+        cause=Cause.EVENT,
+        epoch=record.epoch,
+        incarnation=record.incarnation,
+        call=None,
+        evidence=Alive(status=Status.RUNNING, pid=pid, generation=generation),
+        asked_mono_s=now.mono_s,
+    )
 
 
 @mutant("R8", "I4", "B3")

@@ -53,14 +53,6 @@ def forgotten_before_it_is_gone() -> tuple[Change, ...]:
 @mutant("R18", "I7")
 def failed_removal_not_repeated() -> tuple[Change, ...]:
     """A removal that failed is not tried again."""
-    real = endings.destroy_ended
-
-    def tired(record: Record, happened: DestroyEnded, now: Now) -> Decision:
-        if happened.failure is None:
-            return real(record, happened, now)
-        decided = real(record, happened, now)
-        return replace(decided, record=replace(record, delete_failure=happened.failure))
-
     tick = sweep.ticked
 
     def ticked(record: Record, now: Now, policy: object) -> Decision:
@@ -68,7 +60,7 @@ def failed_removal_not_repeated() -> tuple[Change, ...]:
             return keep(record)
         return tick(record, now, policy)  # type: ignore[arg-type]
 
-    return (Change(endings, "destroy_ended", tired), Change(sweep, "ticked", ticked))
+    return (Change(sweep, "ticked", ticked),)
 
 
 @mutant("I7")

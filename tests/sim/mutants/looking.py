@@ -64,6 +64,7 @@ def events_write_state() -> tuple[Change, ...]:
                 incarnation=record.incarnation,
                 call=op.call if op else None,
                 evidence=said,
+                asked_mono_s=worker._around.clock.now().mono_s,
             )
         )
 
@@ -78,7 +79,7 @@ def gap_goes_unnoticed() -> tuple[Change, ...]:
 
 
 @mutant("I22", "I1")
-def hint_during_a_call_starves_looks() -> tuple[Change, ...]:
+def lookers_not_woken() -> tuple[Change, ...]:
     """A look that a caller waits for, and that finds nothing to ask, is not answered."""
     return (Change(Waiters, "wake_lookers", lambda self: None),)
 
@@ -115,6 +116,7 @@ def exit_event_ends() -> tuple[Change, ...]:
                 incarnation=record.incarnation,
                 call=record.open.call if record.open else None,
                 evidence=Ended(exit_code=1, finished_at_ns=0),
+                asked_mono_s=worker._around.clock.now().mono_s,
             )
         )
 
