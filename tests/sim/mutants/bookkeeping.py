@@ -52,7 +52,7 @@ def outcome_not_synced() -> tuple[Change, ...]:
     def lax(*args: object, **rest: object) -> Decision:
         return real(*args, **(rest | {"synced": False}))  # type: ignore[arg-type]
 
-    places = (calls, endings, settle, requests)
+    places = (calls, endings, settle)
     return tuple(Change(place, "write", lax) for place in places)
 
 
