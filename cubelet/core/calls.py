@@ -96,11 +96,12 @@ def _succeeded(record: Record, op: Operation, happened: CallReturned, now: Now) 
         over = replace(op, call=happened.call, failure=fault)
         return keep(replace(record, handle=happened.handle, open=over), Destroy())
     after = reached(record, op, now)
-    after = replace(
-        after,
-        handle=happened.handle or record.handle,
-        bindings=_bindings_after(record, op, happened, now),
-    )
+    if op.kind not in {OpKind.PAUSE, OpKind.RESUME}:
+        after = replace(
+            after,
+            handle=happened.handle or record.handle,
+            bindings=_bindings_after(record, op, happened, now),
+        )
     return write(
         record,
         after,
@@ -115,7 +116,7 @@ def _succeeded(record: Record, op: Operation, happened: CallReturned, now: Now) 
 
 
 def _bindings_after(record: Record, op: Operation, happened: CallReturned, now: Now) -> Bindings:
-    """What the memory is an increment of, now that the call has succeeded."""
+    """What the memory is an increment of after a create, a rollback, or else a commit."""
     at_ns, generation = now.wall_ns, happened.generation
     match op.kind:
         case OpKind.CREATE if record.spec.snapshot:
@@ -124,16 +125,12 @@ def _bindings_after(record: Record, op: Operation, happened: CallReturned, now: 
             return Bindings(generation=_at_create(happened))
         case OpKind.ROLLBACK:
             return bound_to(op.snapshot_id, at_ns=at_ns, generation=generation)
-        case OpKind.COMMIT:
+        case _:
             before = record.bindings
             # A restore that nobody told us of: the full commit was right, the old restore is not.
             restore = before.restore if before.generation == generation else _sentinel(at_ns)
             taken = Binding(snapshot_id=op.snapshot_id, attached_at_ns=at_ns)
             return Bindings(runtime=taken, restore=restore, generation=generation)
-        case OpKind.PAUSE | OpKind.RESUME:
-            return record.bindings
-        case _ as unreachable:
-            assert_never(unreachable)
 
 
 def _at_create(happened: CallReturned) -> int:
