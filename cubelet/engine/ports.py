@@ -98,9 +98,10 @@ class Runtime(Protocol):
     async def commit(self, record: Record, plan: CommitPlan) -> Committed:
         """Take a snapshot of the running sandbox, which runs on; else CallFailed.
 
-        Compares `plan.generation` with its own restore generation before it writes anything, and
-        refuses (ANSWERED, FAILED_PRECONDITION, STALE_BASE) where they differ. What an earlier
-        attempt of that name left is overwritten.
+        Compares the plan with what its own tracking counts from, before it writes anything: the
+        restore generation, and the base itself, since a commit that came later than anybody waited
+        for has moved the base without a restore. Refuses where they differ (ANSWERED,
+        FAILED_PRECONDITION, STALE_BASE). What an earlier attempt of that name left is overwritten.
         """
         ...
 

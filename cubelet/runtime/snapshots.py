@@ -121,7 +121,9 @@ class Snapshots:
             if generation is None:
                 now = await true_status(shim.client, record.id, local_timeout_s=None)
                 generation = now.generation
-            options = checkpoint_options(Mode(plan.mode), base=base, generation=generation)
+            options = checkpoint_options(
+                Mode(plan.mode), base=base, generation=generation, check_base=True
+            )
             try:
                 await shim.task.checkpoint(
                     record.id, str(attempt), options=options, local_timeout_s=None
@@ -186,6 +188,6 @@ def _there(folder: Path, snapshot_id: str) -> None:
 def _stale(record: Record, plan: CommitPlan) -> CallFailed:
     message = (
         f"snapshot {plan.base_id} is no base for sandbox {record.id} any more: its memory was"
-        f" restored since then, so restore generation {plan.generation} is over"
+        f" restored, or another snapshot of it was taken, since then"
     )
     return failed(Code.FAILED_PRECONDITION, Reason.STALE_BASE, message)

@@ -37,6 +37,7 @@ class CheckpointOrder:
     mode: Mode = Mode.FULL
     base: Path | None = None
     generation: int | None = None
+    check_base: bool = False
 
     def check(self, vm: Vm) -> None:
         """Raise code 2 where the VM does not run, code 9 where it has another generation."""
@@ -49,9 +50,17 @@ class CheckpointOrder:
             )
 
     def carry_out(self, vm: Vm) -> None:
-        """Write the image; only then does the VM's tracking start again."""
+        """Write the image; only then does the VM's tracking start again.
+
+        Raises code 9 where the tracking is found not to count from the base: a commit that nobody
+        knew to have happened has moved it, and a delta upon any other base would miss pages.
+        """
         self.check(vm)
-        image = vm.memory.image(self.mode, None if self.base is None else image_in(self.base))
+        base = None if self.base is None else image_in(self.base)
+        if self.check_base and not vm.memory.is_right_base(self.mode, base):
+            text = f"cannot checkpoint {vm.id}: its dirty pages do not count from {self.base}"
+            raise StatusError(Code.FAILED_PRECONDITION, text)
+        image = vm.memory.image(self.mode, base)
         try:
             save_image(self.folder, image)
         except OSError as error:
@@ -74,7 +83,7 @@ def checkpoint_order(request: task_pb2.CheckpointRequest) -> CheckpointOrder:
         raise _bad(f"{error}; expected one of {_MODES}") from error
     base = None if mode is Mode.FULL else _absolute(options.base)
     generation = options.generation if options.HasField("generation") else None
-    return CheckpointOrder(folder, mode, base, generation)
+    return CheckpointOrder(folder, mode, base, generation, check_base=options.check_base)
 
 
 def is_rollback(request: task_pb2.UpdateRequest) -> bool:

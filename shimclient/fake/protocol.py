@@ -39,11 +39,18 @@ async def true_status(
 
 
 def checkpoint_options(
-    mode: Mode, *, base: Path | None = None, generation: int | None = None
+    mode: Mode,
+    *,
+    base: Path | None = None,
+    generation: int | None = None,
+    check_base: bool = False,
 ) -> AnyMessage:
     """Options of Checkpoint, whose path is the folder for the image; `base` is another such."""
     options = fake_pb2.CheckpointOptions(
-        mode=mode, base="" if base is None else str(base), generation=generation
+        mode=mode,
+        base="" if base is None else str(base),
+        generation=generation,
+        check_base=check_base,
     )
     return AnyMessage(type_url=CHECKPOINT_TYPE, value=options.SerializeToString())
 

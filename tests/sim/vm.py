@@ -66,6 +66,9 @@ class Vm:
         self.private: Image | None = None
         #: Whether nothing was restored behind the catalog's back since the last commit or rollback.
         self.bound = False
+        #: Whether a commit that was given up has come since the last one that was not: no agent can
+        #: know that base, and so the runtime compares it. What an agent can know is judged instead.
+        self.moved = False
         self.history: list[Truth] = []
         #: From then on every question could have been answered, in time and truly.
         self.honest_since_s = 0.0
@@ -206,10 +209,13 @@ class Vm:
         if plan.mode is not PlanMode.FULL and base is None:
             raise _refused("no such base", Reason.SNAPSHOT_NOT_FOUND)
         mode = Mode(plan.mode.value)
+        if self.moved and not self.memory.is_right_base(mode, base):
+            raise _refused("the tracking counts from another base", Reason.STALE_BASE)
         self.world.judge.committing(self, plan, mode, base)
         image = self.memory.checkpoint(mode, base)
         self.host.images[plan.snapshot_id] = image
-        self.bound = True
+        self.moved = self.world.judge.given_up(call.record)
+        self.bound = not self.moved
         self.world.judge.committed(self, plan, image)
         return Committed(path=f"/images/{plan.snapshot_id}", generation=self.generation)
 
@@ -220,6 +226,7 @@ class Vm:
         if image is None:
             raise _refused("no such snapshot", Reason.SNAPSHOT_NOT_FOUND)
         self.memory.rollback(image)
+        self.moved = False
         self.bound = True
         return self.generation
 

@@ -70,6 +70,11 @@ class Judge:
         self.violations.append(text)
         self.facts.world.loop.stop()
 
+    def given_up(self, record: Record) -> bool:
+        """Whether the agent has settled the operation that this record was called with."""
+        written = self.facts.disk.tables.records.get(record.id)
+        return written is None or written.open is None or written.epoch != record.epoch
+
     def written(self, before: Record | None, change: Change) -> None:
         self._tell("written", before, change)
 
