@@ -135,10 +135,13 @@ async def test_a_rollback_brings_the_memory_back_and_says_its_generation(
     assert (await fake.runtime.commit(second, plan)).generation == 2
 
 
-async def test_a_commit_upon_a_base_that_another_commit_has_moved_is_refused(fake: Rig) -> None:
+async def test_a_commit_upon_a_base_that_another_commit_has_moved_is_refused(
+    fake: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such as one that came after its caller had given it up: the generation does not tell."""
-    record = await fake.created()
+    record = await writing(fake, monkeypatch)
     await fake.runtime.commit(record, full("t1"))
+    await wrote(record)
     await fake.runtime.commit(record, full("unknown"))
     plan = upon("t1", "t2", mode=Mode.SOFT_DIRTY, generation=0)
     stale = (Code.FAILED_PRECONDITION, Reason.STALE_BASE, Call.ANSWERED)
