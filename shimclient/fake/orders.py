@@ -57,16 +57,19 @@ class CheckpointOrder:
         """
         self.check(vm)
         base = None if self.base is None else image_in(self.base)
-        if self.check_base and not vm.memory.is_right_base(self.mode, base):
+        # Once: each look at it lets the program inside go on, and what that writes between the
+        # image and the tracking's new start would be in no snapshot.
+        memory = vm.memory
+        if self.check_base and not memory.is_right_base(self.mode, base):
             text = f"cannot checkpoint {vm.id}: its dirty pages do not count from {self.base}"
             raise StatusError(Code.FAILED_PRECONDITION, text)
-        image = vm.memory.image(self.mode, base)
+        image = memory.image(self.mode, base)
         try:
             save_image(self.folder, image)
         except OSError as error:
             text = f"cannot write a checkpoint into {self.folder}: {error.strerror}"
             raise StatusError(Code.UNKNOWN, text) from error
-        vm.memory.snapshot_taken()
+        memory.snapshot_taken()
 
 
 def checkpoint_order(request: task_pb2.CheckpointRequest) -> CheckpointOrder:
