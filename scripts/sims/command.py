@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Failing seeds that are cut down and printed whole; of the others there is a line.
 SHOWN_MAX = 3
 LINES_MAX = 120
+PROGRESS_S = 30.0
 
 
 def main() -> int:
@@ -71,7 +73,7 @@ def _one(seed: int, *, trace: bool) -> int:
 
 def _many(args: argparse.Namespace) -> int:
     begin = time.monotonic()
-    totals = run_many(args.start, args.seeds, jobs=args.jobs)
+    totals = run_many(args.start, args.seeds, jobs=args.jobs, progress=_Progress(args.seeds))
     took_s = time.monotonic() - begin
     for number, (seed, violation) in enumerate(sorted(totals.broken.items())):
         print(f"seed {seed} (commit {_commit()}): {violation}")
@@ -86,6 +88,19 @@ def _many(args: argparse.Namespace) -> int:
         print(f"kinds that never came: {', '.join(never)}")
     print(_summary(args, totals, took_s))
     return 1 if totals.broken or too_long else 0
+
+
+class _Progress:
+    """A line on stderr now and then, for runs that take long."""
+
+    def __init__(self, seeds: int) -> None:
+        self._seeds = seeds
+        self._told_s = time.monotonic()
+
+    def __call__(self, done: int, totals: Totals) -> None:
+        if time.monotonic() - self._told_s >= PROGRESS_S:
+            self._told_s = time.monotonic()
+            print(f"{done} of {self._seeds} seeds, {len(totals.broken)} broken", file=sys.stderr)
 
 
 def _show_shrunk(seed: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tests.sim.checkers.settling import Times
@@ -31,16 +32,19 @@ class Totals:
         self.sandbox_s += other.sandbox_s
 
 
-def run_many(start: int, seeds: int, *, jobs: int) -> Totals:
-    """All seeds from `start` on; their order does not matter."""
+def run_many(
+    start: int, seeds: int, *, jobs: int, progress: Callable[[int, Totals], None]
+) -> Totals:
+    """All seeds from `start` on; `progress` is told how many are done, and what they showed."""
     totals = Totals()
-    if jobs == 1:
-        for chunk in _chunks(start, seeds):
-            totals.add(_run_chunk(chunk))
-        return totals
-    with ProcessPoolExecutor(jobs) as pool:
-        for part in pool.map(_run_chunk, _chunks(start, seeds)):
+    with ExitStack() as stack:
+        parts = map(_run_chunk, _chunks(start, seeds))
+        if jobs > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(jobs))
+            parts = pool.map(_run_chunk, _chunks(start, seeds))
+        for number, part in enumerate(parts, start=1):
             totals.add(part)
+            progress(min(number * CHUNK, seeds), totals)
     return totals
 
 
