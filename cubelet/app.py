@@ -10,6 +10,7 @@ import asyncio
 import gc
 import importlib
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -101,6 +102,7 @@ def serve(
     }
     config = _load(config_path, options)
     log.configure(config.log.level, sys.stderr)
+    _allow_all_files()
     try:
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             runner.run(_serve(config))
@@ -141,6 +143,12 @@ def _fast_loop() -> type[asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return loop
+
+
+def _allow_all_files() -> None:
+    """Use all the descriptors that we may: each sandbox takes two or three of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(config: Config) -> None:

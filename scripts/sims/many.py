@@ -38,7 +38,7 @@ def run_many(
     """All seeds from `start` on; `progress` is told how many are done, and what they showed."""
     totals = Totals()
     with ExitStack() as stack:
-        parts = map(_run_chunk, _chunks(start, seeds))
+        parts: Iterator[Totals] = map(_run_chunk, _chunks(start, seeds))
         if jobs > 1:
             pool = stack.enter_context(ProcessPoolExecutor(jobs))
             parts = pool.map(_run_chunk, _chunks(start, seeds))
