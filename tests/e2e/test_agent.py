@@ -78,7 +78,6 @@ def test_sigterm_at_rest_exits_0_and_leaves_sandboxes_running(plain_agent: Agent
 
 
 @pytest.mark.parametrize("plain_agent", ["process"], indirect=True)
-@pytest.mark.parametrize("plain_agent", ["process"], indirect=True)
 def test_it_uses_all_the_files_that_it_may(plain_agent: AgentProcess) -> None:
     """At the usual 1,024 it would run out at some four hundred sandboxes."""
     limits = Path(f"/proc/{plain_agent.pid}/limits").read_text()
@@ -87,6 +86,7 @@ def test_it_uses_all_the_files_that_it_may(plain_agent: AgentProcess) -> None:
     assert soft == hard
 
 
+@pytest.mark.parametrize("plain_agent", ["process"], indirect=True)
 def test_unknown_ids_are_not_found(plain_agent: AgentProcess) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         plain_agent.api.Pause(api.PauseRequest(id="nobody"), timeout=5)
