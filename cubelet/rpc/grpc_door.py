@@ -61,7 +61,8 @@ class GrpcDoor:
         It may return before cancelled handlers have cleaned up (grpc/grpc#37239).
         """
         async with self._stopping:
-            # Only once: of two calls at a time one was seen to end the process (grpcio 1.76).
+            # Only once. grpcio 1.76 was seen to crash in here while two of them were under way;
+            # that they were the cause is not shown, but nothing needs the second.
             if not self._stopped:
                 self._stopped = True
                 await self._server.stop(0)
