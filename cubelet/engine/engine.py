@@ -40,6 +40,7 @@ from cubelet.engine.heartbeat import watch_clocks
 from cubelet.engine.ports import Chance, Clock, Hooks, Ids, Runtime, Store
 from cubelet.engine.rounds import Rounds
 from cubelet.engine.supervisor import Supervisor
+from cubelet.engine.transitions import TransitionLog
 from cubelet.engine.worker import Surroundings, Worker
 
 _log = structlog.get_logger("cubelet.engine")
@@ -86,6 +87,7 @@ class Engine:
             chance=chance,
             executor=self._executor,
             supervisor=self._supervisor,
+            log=TransitionLog(),
             publish=self._publish,
             catalogue=self._catalog.add,
         )

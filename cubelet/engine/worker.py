@@ -25,7 +25,6 @@ from cubelet.core.effects import (
     Decision,
     Destroy,
     Effect,
-    Entry,
     Forget,
     Heal,
     Join,
@@ -50,9 +49,11 @@ from cubelet.core.policy import backoff_s
 from cubelet.engine.alarm import Alarm
 from cubelet.engine.errands import Errands, RuntimeEffect
 from cubelet.engine.executor import Executor
+from cubelet.engine.hints import Hints
 from cubelet.engine.ports import Chance, Change, Clock, Store
 from cubelet.engine.questions import Questions
 from cubelet.engine.supervisor import Supervisor
+from cubelet.engine.transitions import TransitionLog
 from cubelet.engine.waiters import Waiters
 
 _log = structlog.get_logger("cubelet.worker")
@@ -60,12 +61,6 @@ _log = structlog.get_logger("cubelet.worker")
 #: How many inputs may wait. Requests over it are refused; the worker's own reports always fit:
 #: each comes from one of its few effects. So do the one look that events ask for, and the one tick.
 INBOX_MAX = 64
-#: An event of our own operation comes about with its answer, and until that is on disk a look
-#: would only get in its way.
-HINT_DELAY_S = 0.05
-#: The journal has each change before its line is logged, so the line can wait until the call to the
-#: shim, or the answer to the caller, is on its way: a cold one takes a fifth of a millisecond.
-LOG_DELAY_S = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +74,7 @@ class Surroundings:
     supervisor: Supervisor
     #: Called whenever a worker's record has changed, and when the worker has ended.
     publish: Callable[[Worker], None]
+    log: TransitionLog
     #: Called with each snapshot that is in the catalog from now on.
     catalogue: Callable[[Snapshot], None]
 
@@ -106,10 +102,8 @@ class Worker:
             report=self.post,
             ended=self._note_quiet,
         )
-        self._look_again = Alarm(self._settle_look)
-        self._hinted = Alarm(self._follow_hint)
-        self._hint: Cause | None = None
-        self._told: State | None = None
+        self._look_again = Alarm(partial(self._look_because, Cause.SETTLE))
+        self._hints = Hints(record=lambda: self.record, look=self._look_because)
         self._ticked = False
         self._refusals = 0  # Of the store, since it last took a change.
         around.supervisor.spawn(self._run(), name=f"worker-{sandbox_id}")
@@ -150,13 +144,9 @@ class Worker:
     def hint(self, cause: Cause, told: State | None = None) -> None:
         """Something suggests a look, a moment later: one look for all hints until then.
 
-        `told` is the state that it speaks of, None where it names none: where the view says the
-        same by then, as it does after an operation of our own, there is nothing to look at.
+        `told` is the state that it speaks of, None where it names none.
         """
-        self._told = told if self._hint is None or told is self._told else None
-        self._hint = cause
-        if not self._hinted.armed:
-            self._hinted.arm(HINT_DELAY_S)
+        self._hints.take(cause, told)
 
     def tick(self) -> None:
         """Take the round's tick; one that has not been looked at yet stands for the next too."""
@@ -173,21 +163,9 @@ class Worker:
         """Return when no input waits and nothing runs that a caller or the disk waits for."""
         await self._quiet.wait()
 
-    def _follow_hint(self) -> None:
-        """Look, unless a call is in flight: then its end brings us here again."""
-        if self._hint is not None and not self._in_flight and not self.ended:
-            cause, self._hint = self._hint, None
-            if self._told is None or self._told is not self._settled_state:
-                self.post(LookRequested(cause=cause))
-
-    @property
-    def _settled_state(self) -> State | None:
-        """The state, where no operation is open."""
-        return self.record.state if self.record and self.record.open is None else None
-
-    def _settle_look(self) -> None:
+    def _look_because(self, cause: Cause) -> None:
         if not self.ended:
-            self.post(LookRequested(cause=Cause.SETTLE))
+            self.post(LookRequested(cause=cause))
 
     @property
     def _in_flight(self) -> bool:
@@ -236,8 +214,7 @@ class Worker:
         asks = any(isinstance(effect, Query) for effect in decision.effects)
         if isinstance(happened, Observed) or (isinstance(happened, LookRequested) and not asks):
             self._waiters.wake_lookers()
-        if self._hint is not None and not self._hinted.armed:
-            self._follow_hint()
+        self._hints.follow()
 
     async def _remembering(self, happened: Input) -> Input:
         """A request with a key, and what the store knows of that: in its turn, so nothing slips."""
@@ -275,8 +252,7 @@ class Worker:
         self._refusals = 0
         for snapshot in decision.snapshots:
             self._around.catalogue(snapshot)
-        for entry in decision.entries:
-            asyncio.get_running_loop().call_later(LOG_DELAY_S, _log_transition, entry)
+        self._around.log.written(decision.entries)
         return True
 
     def _not_written(self, happened: Input, decision: Decision, fault: Fault) -> None:
@@ -345,17 +321,3 @@ class Worker:
     def _is_open(self, epoch: int) -> bool:
         op = self.record.open if self.record else None
         return op is not None and op.epoch == epoch
-
-
-def _log_transition(entry: Entry) -> None:
-    """One line for each change that is on disk."""
-    _log.info(
-        "transition",
-        sandbox=entry.sandbox_id,
-        before=entry.before,
-        after=entry.after,
-        cause=entry.cause,
-        op=entry.op_id,
-        epoch=entry.epoch,
-        detail=entry.detail,
-    )
