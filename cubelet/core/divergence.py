@@ -88,7 +88,9 @@ def heal_ended(record: Record, happened: HealEnded, now: Now, policy: Policy) ->
     answer: tuple[Effect, ...] = ()
     if happened.op_id:
         answer = (Complete(op_id=happened.op_id, fault=happened.failure),)
-    if record.tombstone_at_ns or record.finished_at_ns:
+    op = record.open
+    overtaken = happened.epoch != record.epoch or (op is not None and op.call is Call.IN_FLIGHT)
+    if overtaken or record.tombstone_at_ns or record.finished_at_ns:
         return keep(record, *answer)
     if happened.failure is not None:
         after, detail = record, f"could not be put in agreement: {happened.failure.message}"

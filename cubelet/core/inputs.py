@@ -80,10 +80,14 @@ class ResumeRequested(Asked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitRequested(Asked):
-    """Somebody wants a snapshot of it, under a name that the catalog does not have."""
+    """Somebody wants a snapshot of it, under a name that the catalog does not have.
+
+    `claimed`: another sandbox is about to make one of that name.
+    """
 
     snapshot_id: str
     catalog: Catalog
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +163,12 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealEnded:
-    """Kernel and shim were put in agreement past the shim, or `failure` says why not."""
+    """Kernel and shim were put in agreement past the shim, or `failure` says why not.
 
+    `epoch` is that in which it began; whatever has begun since then is not meant.
+    """
+
+    epoch: int
     op_id: str = ""
     failure: Fault | None = None
 

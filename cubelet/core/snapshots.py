@@ -26,6 +26,15 @@ def commit(record: Record, request: CommitRequested, now: Now) -> Decision:
             reason=Reason.SNAPSHOT_EXISTS,
             message=f"snapshot {request.snapshot_id} exists already; choose another name",
         )
+    if unfit is None and request.claimed:
+        unfit = Fault(
+            code=Code.ABORTED,
+            reason=Reason.SNAPSHOT_IN_PROGRESS,
+            message=(
+                f"another sandbox is about to make snapshot {request.snapshot_id}; "
+                "choose another name, or try again"
+            ),
+        )
     if unfit is not None:
         return refused(record, request, unfit)
     name = request.snapshot_id

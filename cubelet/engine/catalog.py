@@ -43,19 +43,22 @@ class Catalog:
             self._open.pop(owner, None)
 
     @contextmanager
-    def claimed(self, snapshot_id: str, sandbox_id: str) -> Iterator[None]:
-        """Hold the name for this sandbox; ABORTED where another one has it."""
+    def claim(self, snapshot_id: str, sandbox_id: str) -> Iterator[bool]:
+        """Hold the name for this sandbox; False where another one has it, and then nothing is held.
+
+        ALREADY_EXISTS where the name is that of an entry which cannot be read.
+        """
         if snapshot_id in self._unreadable:
             message = f"snapshot {snapshot_id} exists and cannot be read; choose another name"
             raise error(Code.ALREADY_EXISTS, Reason.SNAPSHOT_EXISTS, message)
         owners = {owner for owner, name in self._open.items() if name == snapshot_id}
         owners.add(self._waiting.get(snapshot_id, sandbox_id))
-        if owners - {sandbox_id}:
-            message = f"another sandbox is about to make snapshot {snapshot_id}; choose a name"
-            raise error(Code.ABORTED, Reason.SNAPSHOT_IN_PROGRESS, message)
+        if owners != {sandbox_id}:
+            yield False
+            return
         self._waiting[snapshot_id] = sandbox_id
         try:
-            yield
+            yield True
         finally:
             self._waiting.pop(snapshot_id, None)
 

@@ -180,12 +180,13 @@ class Engine:
     ) -> tuple[Record, Snapshot]:
         """Take a snapshot; see facade.Agent."""
         self._check_snapshots(sandbox_id, snapshot_id)
-        with self._catalog.claimed(snapshot_id, sandbox_id):
+        with self._catalog.claim(snapshot_id, sandbox_id) as held:
             request = CommitRequested(
                 op_id=self._ids.new_id(),
                 key=key,
                 snapshot_id=snapshot_id,
                 catalog=self._catalog.entries,
+                claimed=not held,
             )
             record = await self._ask(sandbox_id, request)
         return record, self._catalog.entries[snapshot_id]

@@ -115,7 +115,7 @@ class Executor:
             lambda: self.runtime_of(record).heal(record, frozen=effect.frozen),
             deadline_s=self.policy.heal_deadline_s,
         )
-        report(HealEnded(op_id=effect.op_id, failure=await healing))
+        report(HealEnded(epoch=record.epoch, op_id=effect.op_id, failure=await healing))
 
     async def destroy(self, record: Record, report: Report) -> None:
         """Remove everything the sandbox has, within the deadline."""

@@ -12,7 +12,7 @@ from cubelet.core.evidence import Contradicted, Status
 from cubelet.core.faults import Code, Reason
 from cubelet.core.inputs import Cause, HealEnded, PauseRequested, RepairRequested, ResumeRequested
 from cubelet.core.machine import step
-from cubelet.core.model import Call, Record, State
+from cubelet.core.model import Call, OpKind, Record, State
 from cubelet.core.policy import Policy
 from tests.support.records import (
     DELETED,
@@ -27,6 +27,7 @@ from tests.support.records import (
     diverging,
     pausing,
     resuming,
+    snapshotting,
     told,
 )
 
@@ -109,9 +110,9 @@ def test_what_our_lost_call_left_is_mended_as_the_shim_says(
     opened = after(decision).open
     assert opened is not None
     assert opened.heals == 1
-    mended = step(after(decision), HealEnded(), at(11), POLICY)
+    mended = step(after(decision), HealEnded(epoch=record.epoch), at(11), POLICY)
     assert (after(mended).diverged, mended.effects) == (None, (Query(cause=Cause.SETTLE),))
-    failed = step(after(decision), HealEnded(failure=FAILURE), at(11), POLICY)
+    failed = step(after(decision), HealEnded(epoch=record.epoch, failure=FAILURE), at(11), POLICY)
     assert failed.effects == (Arm(delay_s=POLICY.settle_max_s),)
 
 
@@ -174,10 +175,11 @@ def test_repair_makes_the_kernel_follow_the_shim(record: Record, *, frozen: bool
     decision = step(record, REPAIR, at(20), POLICY)
     assert decision.effects == (Heal(frozen=frozen, op_id="op9"),)
     assert "repair requested" in decision.entries[0].detail
-    healed = step(after(decision), HealEnded(op_id="op9"), at(21), POLICY)
+    ended = HealEnded(epoch=record.epoch, op_id="op9")
+    healed = step(after(decision), ended, at(21), POLICY)
     assert healed.effects == (Complete(op_id="op9"), Query(cause=Cause.SETTLE))
     assert (healed.entries[0].cause, after(healed).diverged) == (Cause.RPC, None)
-    failed = step(after(decision), HealEnded(op_id="op9", failure=FAILURE), at(21), POLICY)
+    failed = step(after(decision), replace(ended, failure=FAILURE), at(21), POLICY)
     assert failed.effects == (Complete(op_id="op9", fault=FAILURE),)
     assert after(failed).diverged == record.diverged
 
@@ -199,6 +201,14 @@ def test_repair_is_refused_where_there_is_nothing_to_mend(record: Record, reason
 
 @pytest.mark.parametrize("record", [EXITED, DELETED])
 def test_a_mending_that_ends_too_late_only_answers(record: Record) -> None:
-    decision = step(record, HealEnded(op_id="op9"), at(20), POLICY)
+    ended = HealEnded(epoch=record.epoch, op_id="op9")
+    decision = step(record, ended, at(20), POLICY)
     assert (decision.effects, decision.persist) == ((Complete(op_id="op9"),), False)
-    assert step(record, HealEnded(), at(20), POLICY).effects == ()
+    assert step(record, replace(ended, op_id=""), at(20), POLICY).effects == ()
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_mending_says_nothing_of_an_operation_that_began_since(epoch: int) -> None:
+    record = snapshotting(OpKind.ROLLBACK)
+    decision = step(record, HealEnded(epoch=epoch, op_id="op9"), at(20), POLICY)
+    assert (decision.record, decision.effects) == (record, (Complete(op_id="op9"),))

@@ -146,6 +146,12 @@ def test_a_failed_one_enters_nothing_and_the_shim_is_asked(kind: OpKind) -> None
     assert (decision.snapshots, decision.persist) == ((), False)
 
 
+def test_a_name_that_another_is_about_to_make_is_refused() -> None:
+    fault = told(step(RUNNING, replace(COMMIT, claimed=True), at(1), POLICY))["op9"]
+    assert fault is not None
+    assert (fault.reason, fault.retryable) == (Reason.SNAPSHOT_IN_PROGRESS, True)
+
+
 def upon_a_base() -> Record:
     record = snapshotting(OpKind.COMMIT)
     plan = CommitPlan(snapshot_id="snap8", mode=Mode.SOFT_DIRTY, base_id="snap", generation=3)
