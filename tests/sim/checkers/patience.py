@@ -97,8 +97,9 @@ class Patience(Checker):
                 f"I1 {before.id}: its {call.kind} is given up after {now_s - call.began_s:.1f} s,"
                 " and may still happen"
             )
-        lost_s = self._seen.get(made, self.facts.agent.up_since_s)
+        # A new agent knows of it from its load on; one that only stood still knew before.
+        lost_s = self._seen.get(made, self.facts.disk.loaded_s)
         if call.life != self.world.loop.life:
-            lost_s = self.facts.agent.up_since_s
+            lost_s = self.facts.disk.loaded_s
         if now_s - lost_s < T_SETTLE_S - 0.1:
             self.fail(f"I1 {before.id}: its lost {call.kind} is given up by one look")
