@@ -140,7 +140,8 @@ class Engine:
     async def get(self, sandbox_id: str) -> Record:
         """One sandbox, after a look at the shim where an outcome is open."""
         worker = self._fleet.worker(sandbox_id)
-        await self._look_if_doubtful(worker)
+        if worker.doubtful:
+            await self._look_briefly(worker)
         return self._fleet.record_of(worker)
 
     def resolve(self, text: str) -> str:
@@ -287,18 +288,19 @@ class Engine:
     async def _ask(self, sandbox_id: str, request: Request) -> Record:
         """Put a request to a sandbox that is there; where an outcome is open, look first."""
         self._refuse_while_draining()
-        await self._look_if_doubtful(self._fleet.find(sandbox_id))
-        worker = self._fleet.find(sandbox_id)  # It may have ended while we looked.
+        worker = self._fleet.find(sandbox_id)
+        if worker is not None and worker.doubtful:
+            await self._look_briefly(worker)
+            worker = self._fleet.find(sandbox_id)  # It may have ended while we looked.
         if worker is None:
             return _answered(await self._told_before(sandbox_id, request.key))
         return _answered(await worker.request(request))
 
-    async def _look_if_doubtful(self, worker: Worker | None) -> None:
+    async def _look_briefly(self, worker: Worker) -> None:
         """Ask the shim before a request meets what may be settled by now; not for long."""
-        if worker is not None and worker.doubtful:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_PATIENCE_S):
-                    await worker.look()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_PATIENCE_S):
+                await worker.look()
 
     async def _told_before(self, sandbox_id: str, key: Key | None) -> Record | None:
         """The answer of a request that is repeated after its sandbox is gone."""

@@ -66,7 +66,7 @@ class Executor:
         if effect.kind is OpKind.CREATE:
             report(await self._create(effect, record))
             return
-        if effect.kind is OpKind.PAUSE:
+        if effect.kind is OpKind.PAUSE and record.spec.prestop:
             await run_prestop(record, self.hooks, limit_s=self.policy.hooks_deadline_s)
         if not wanted():
             return

@@ -44,7 +44,7 @@ from cubelet.core.inputs import (
     Ticked,
 )
 from cubelet.core.machine import step
-from cubelet.core.model import Call, Record, State
+from cubelet.core.model import Call, Key, Record, State
 from cubelet.core.policy import backoff_s
 from cubelet.engine.alarm import Alarm
 from cubelet.engine.errands import Errands, RuntimeEffect
@@ -198,7 +198,8 @@ class Worker:
 
     async def _apply(self, happened: Input) -> None:
         try:
-            happened = await self._remembering(happened)
+            if isinstance(happened, Asked) and happened.key is not None:
+                happened = await self._remembering(happened, happened.key)
             decision = self._decide(happened)
         except CubeletError as refused:
             self._fail_request(happened, refused.fault)
@@ -216,11 +217,9 @@ class Worker:
             self._waiters.wake_lookers()
         self._hints.follow()
 
-    async def _remembering(self, happened: Input) -> Input:
+    async def _remembering(self, happened: Request, key: Key) -> Request:
         """A request with a key, and what the store knows of that: in its turn, so nothing slips."""
-        if not isinstance(happened, Asked) or happened.key is None:
-            return happened
-        told = await self._around.store.outcome(self.id, happened.key.value)
+        told = await self._around.store.outcome(self.id, key.value)
         return replace(happened, remembered=told)
 
     def _decide(self, happened: Input) -> Decision:

@@ -99,7 +99,7 @@ def key_in_flight_not_known() -> tuple[Change, ...]:
 def keys_die_with_the_sandbox() -> tuple[Change, ...]:
     """What was answered under a key is not looked up in the store."""
 
-    async def forgetful(self: Worker, happened: object) -> object:
+    async def forgetful(self: Worker, happened: object, _key: object) -> object:
         return happened
 
     return (Change(Worker, "_remembering", forgetful),)
