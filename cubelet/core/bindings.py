@@ -65,7 +65,9 @@ class Bindings:
         return self.runtime.invalid and self.restore.invalid
 
     def invalidated(self, at_ns: int) -> Bindings:
-        """Both at the sentinel, since then."""
+        """Both at the sentinel, since then; once for each restore that nobody has bound since."""
+        if self.invalid:
+            return self
         gone = Binding(snapshot_id=INVALID_BASE, attached_at_ns=at_ns)
         return replace(self, runtime=gone, restore=gone)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cubelet.core.converge import past_stuck
 from cubelet.core.model import Call, Now, Operation, Record
-from cubelet.core.policy import Policy
+from cubelet.core.policy import Policy, stuck_after_s
 
 
 class ConditionKind(enum.StrEnum):
@@ -54,9 +54,10 @@ def is_overdue(op: Operation, now: Now, policy: Policy) -> bool:
 def _overdue(op: Operation | None, now: Now, policy: Policy) -> Condition | None:
     if op is None or not is_overdue(op, now, policy):
         return None
+    since_ns = op.started_at.wall_ns + int(stuck_after_s(op.kind, policy) * 1e9)
     why = op.failure.message if op.failure else "no failure is known"
     evidence = f"the {op.kind.lower()} of operation {op.op_id} is not settled: {why}"
-    return Condition(kind=ConditionKind.OVERDUE, since_ns=op.started_at.wall_ns, evidence=evidence)
+    return Condition(kind=ConditionKind.OVERDUE, since_ns=since_ns, evidence=evidence)
 
 
 def _unseen(record: Record) -> Condition | None:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from cubelet.core.evidence import Alive, Contradicted, Ended, Evidence, Gone, NoAnswer, Status
 from cubelet.core.model import Call, Now, Operation, OpKind
-from cubelet.core.policy import Policy
+from cubelet.core.policy import Policy, stuck_after_s
 
 
 class Verdict(enum.Enum):
@@ -35,9 +35,7 @@ class Judgement:
 
 def past_stuck(op: Operation, now: Now, policy: Policy) -> bool:
     """Whether it has been open for longer than any honest call takes: twice its call's limit."""
-    snapshot = op.kind in {OpKind.COMMIT, OpKind.ROLLBACK}
-    limit_s = 2 * policy.snapshot_deadline_s if snapshot else policy.stuck_s
-    return now.mono_s - op.started_at.mono_s >= limit_s
+    return now.mono_s - op.started_at.mono_s >= stuck_after_s(op.kind, policy)
 
 
 def converge(op: Operation, evidence: Evidence, now: Now, policy: Policy) -> Judgement:

@@ -18,7 +18,9 @@ from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.inputs import Cause, HealEnded, RepairRequested
 from cubelet.core.model import Call, Divergence, Now, Operation, OpKind, Record
 from cubelet.core.policy import Policy
+from cubelet.core.requests import refused
 from cubelet.core.settle import conclude, restarted
+from cubelet.core.table import BUSY
 
 #: How often the agent tries to mend its own trace before it only shows it.
 HEALS_MAX = 3
@@ -66,11 +68,11 @@ def repair(record: Record, request: RepairRequested, now: Now) -> Decision:
     """Mend what is seen to disagree now, whoever did it."""
     op = record.open
     if op is not None and op.call is Call.IN_FLIGHT:
-        text = f"an operation of sandbox {record.id} is under way; try again when it has ended"
-        return _refused(record, request, Code.ABORTED, Reason.PAUSE_IN_PROGRESS, text)
+        return refused(record, request, BUSY[op.kind].fault(record.id))
     if record.diverged is None or record.tombstone_at_ns or record.finished_at_ns:
         text = f"shim and kernel agree about sandbox {record.id}: there is nothing to repair"
-        return _refused(record, request, Code.FAILED_PRECONDITION, Reason.NOT_DIVERGED, text)
+        fault = Fault(code=Code.FAILED_PRECONDITION, reason=Reason.NOT_DIVERGED, message=text)
+        return refused(record, request, fault)
     frozen = record.diverged.says is Status.PAUSED
     return write(
         record,
@@ -178,10 +180,3 @@ def _heal(
 
 def _doing(*, frozen: bool) -> str:
     return "frozen" if frozen else "thawed"
-
-
-def _refused(
-    record: Record, request: RepairRequested, code: Code, reason: Reason, message: str
-) -> Decision:
-    fault = Fault(code=code, reason=reason, message=message)
-    return keep(record, Complete(op_id=request.op_id, fault=fault))

@@ -11,7 +11,7 @@ from cubelet.core.evidence import Evidence, describe
 from cubelet.core.inputs import Cause, Observed
 from cubelet.core.model import Call, Now, Operation, Record, State
 from cubelet.core.observe import observed
-from cubelet.core.policy import Policy
+from cubelet.core.policy import Policy, call_limit_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def _next_steps(
     if record.finished_at_ns:
         return (Step(what=f"its record goes {policy.dead_ttl_s:g} s after its end"),)
     if op is not None and op.call is Call.IN_FLIGHT:
-        limit_s = policy.call_deadline_s
+        limit_s = call_limit_s(op.kind, policy)
         return (Step(what=f"the runtime answers, or its {limit_s:g} s are over and it is asked"),)
     steps = []
     if op is not None:

@@ -123,12 +123,12 @@ def _bindings_followed(record: Record, evidence: Evidence, now: Now) -> Record:
     """A restore generation other than that of the bindings: somebody else has restored it."""
     if not isinstance(evidence, Alive) or evidence.generation is None:
         return record
-    if evidence.generation == record.bindings.generation or record.bindings.invalid:
+    if evidence.generation == record.bindings.generation:
         return record
     return replace(record, bindings=record.bindings.invalidated(now.wall_ns))
 
 
 def _restored(record: Record, now: Now) -> Record:
-    if not record.opaque_restore or record.bindings.invalid:
+    if not record.opaque_restore:
         return record
     return replace(record, bindings=record.bindings.invalidated(now.wall_ns))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cubelet.core.model import OpKind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -35,6 +37,21 @@ class Policy:
     destroy_deadline_s: float = 30.0
     #: All prestop hooks of a pause run at once and end by then.
     hooks_deadline_s: float = 10.0
+
+
+_SNAPSHOTS = frozenset({OpKind.COMMIT, OpKind.ROLLBACK})
+
+
+def call_limit_s(kind: OpKind, policy: Policy) -> float:
+    """How long the runtime call of such an operation is waited for."""
+    if kind is OpKind.CREATE:
+        return policy.create_deadline_s
+    return policy.snapshot_deadline_s if kind in _SNAPSHOTS else policy.call_deadline_s
+
+
+def stuck_after_s(kind: OpKind, policy: Policy) -> float:
+    """From which age on such an operation is overdue: twice what its call is waited for."""
+    return 2 * policy.snapshot_deadline_s if kind in _SNAPSHOTS else policy.stuck_s
 
 
 def backoff_s(attempt: int, policy: Policy) -> float:

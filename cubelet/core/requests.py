@@ -7,13 +7,12 @@ from dataclasses import replace
 from cubelet.core import keys
 from cubelet.core.bindings import CommitPlan, Snapshot
 from cubelet.core.edges import keep, write
-from cubelet.core.effects import CallRuntime, Complete, CompleteDeletes, Decision
+from cubelet.core.effects import CallRuntime, Complete, Decision
 from cubelet.core.faults import Code, Fault, Reason
 from cubelet.core.inputs import (
     Asked,
     Cause,
     CreateRequested,
-    DeleteRequested,
     Expected,
     PauseRequested,
     Request,
@@ -53,8 +52,6 @@ def refuse_unknown(request: Request) -> Decision:
         reason=Reason.SANDBOX_NOT_FOUND,
         message="no such sandbox; it may have been deleted meanwhile",
     )
-    if isinstance(request, DeleteRequested):
-        return keep(None, CompleteDeletes(fault=fault))
     return refused(None, request, fault)
 
 
@@ -124,8 +121,6 @@ def refused(record: Record | None, request: Asked, fault: Fault) -> Decision:
 
 
 def _invalidated(record: Record, now: Now) -> Record:
-    if record.bindings.invalid:
-        return record
     return replace(record, bindings=record.bindings.invalidated(now.wall_ns))
 
 

@@ -83,6 +83,15 @@ DIVERGED = Refuse(
     "is frozen or thawed behind its shim's back; see `cubecli explain`, then `cubecli repair`",
 )
 
+#: What a request meets that nothing may be done beside, by the operation that is open.
+BUSY: Mapping[OpKind, Refuse] = {
+    OpKind.CREATE: _CREATING,
+    OpKind.PAUSE: _PAUSING,
+    OpKind.RESUME: _RESUMING,
+    OpKind.COMMIT: _SNAPSHOTTING,
+    OpKind.ROLLBACK: _SNAPSHOTTING,
+}
+
 Rule = Start | Join | Refuse
 
 #: What a request does by the state, where no commit or rollback is open.

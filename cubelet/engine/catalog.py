@@ -56,11 +56,13 @@ class Catalog:
         if owners != {sandbox_id}:
             yield False
             return
+        first = snapshot_id not in self._waiting
         self._waiting[snapshot_id] = sandbox_id
         try:
             yield True
         finally:
-            self._waiting.pop(snapshot_id, None)
+            if first:  # Another caller for the same sandbox leaves the claim to whom it is.
+                self._waiting.pop(snapshot_id, None)
 
     def check_origin(self, spec: Spec) -> None:
         """Refuse a create from a snapshot that is not there, or is another runtime's."""

@@ -26,7 +26,7 @@ from cubelet.core.inputs import (
     Observed,
 )
 from cubelet.core.model import Call, Handle, OpKind, Record
-from cubelet.core.policy import Policy
+from cubelet.core.policy import Policy, call_limit_s
 from cubelet.engine.lanes import Lanes
 from cubelet.engine.ports import CallFailed, Clock, Hooks, Runtime
 from cubelet.engine.prestop import run_prestop
@@ -70,7 +70,7 @@ class Executor:
             await run_prestop(record, self.hooks, limit_s=self.policy.hooks_deadline_s)
         if not wanted():
             return
-        deadline_s = self._deadline_s(effect.kind)
+        deadline_s = call_limit_s(effect.kind, self.policy)
         missed = CallOverdue(epoch=effect.epoch, deadline_s=deadline_s)
         timer = asyncio.get_running_loop().call_later(deadline_s, report, missed)
         try:
@@ -138,11 +138,6 @@ class Executor:
         )
         raise CallFailed(fault, call=Call.ANSWERED)
 
-    def _deadline_s(self, kind: OpKind) -> float:
-        if kind in {OpKind.COMMIT, OpKind.ROLLBACK}:
-            return self.policy.snapshot_deadline_s
-        return self.policy.call_deadline_s
-
     async def _failure_of(
         self,
         record: Record,
@@ -168,7 +163,9 @@ class Executor:
         async def create() -> None:
             made.append(await self.runtime_of(record).create(record))
 
-        failure = await self._failure_of(record, create, deadline_s=self.policy.create_deadline_s)
+        failure = await self._failure_of(
+            record, create, deadline_s=call_limit_s(effect.kind, self.policy)
+        )
         return CallReturned(
             epoch=effect.epoch,
             kind=effect.kind,

@@ -282,9 +282,7 @@ class Worker:
         self._fail_request(happened, Fault(code=Code.INTERNAL, reason=Reason.BUG, message=message))
 
     def _fail_request(self, happened: Input, fault: Fault) -> None:
-        if isinstance(happened, DeleteRequested):
-            self._waiters.complete_deletes(fault)
-        elif isinstance(happened, Asked):
+        if isinstance(happened, Asked):
             self._waiters.complete(happened.op_id, None, fault)
         else:
             self._waiters.wake_lookers()
@@ -314,7 +312,7 @@ class Worker:
         if not started and isinstance(effect, Heal) and effect.op_id:
             # The only caller whom what is under way already does not answer.
             message = f"sandbox {self.id} is being repaired already; look again when that has ended"
-            fault = Fault(code=Code.ABORTED, reason=Reason.PAUSE_IN_PROGRESS, message=message)
+            fault = Fault(code=Code.ABORTED, reason=Reason.REPAIR_IN_PROGRESS, message=message)
             self._waiters.complete(effect.op_id, None, fault)
 
     def _is_open(self, epoch: int) -> bool:

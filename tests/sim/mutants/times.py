@@ -11,7 +11,7 @@ from cubelet.core.effects import CallRuntime, Decision
 from cubelet.core.endings import expire
 from cubelet.core.inputs import CallOverdue
 from cubelet.core.model import Now, Operation, OpKind, Record
-from cubelet.core.policy import Policy
+from cubelet.core.policy import Policy, call_limit_s
 from cubelet.engine.errands import RuntimeEffect
 from cubelet.engine.worker import Worker
 from tests.sim.mutants.base import Change, mutant
@@ -60,7 +60,10 @@ def deadline_by_the_wall_clock() -> tuple[Change, ...]:
 
 async def _watch(worker: Worker, effect: CallRuntime) -> None:
     clock = worker._around.clock
-    begun_ns, deadline_s = clock.now().wall_ns, worker._around.executor._deadline_s(effect.kind)
+    begun_ns, deadline_s = (
+        clock.now().wall_ns,
+        call_limit_s(effect.kind, worker._around.executor.policy),
+    )
     while worker._is_open(effect.epoch):
         if clock.now().wall_ns - begun_ns >= deadline_s * 1e9:
             worker.post(CallOverdue(epoch=effect.epoch, deadline_s=deadline_s))

@@ -38,16 +38,16 @@ def found(record: Record, seconds: float = 1) -> tuple[Condition, ...]:
     [
         (
             pausing(Call.LOST),
-            60,
+            61,
             ConditionKind.OVERDUE,
-            at(0).wall_ns,
+            at(60).wall_ns,
             "the pause of operation op2 is not settled: runc said no",
         ),
         (
             restarted(resuming()),
-            60,
+            61,
             ConditionKind.OVERDUE,
-            at(0).wall_ns,
+            at(60).wall_ns,
             "the resume of operation op2 is not settled: no failure is known",
         ),
         (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cubelet.core import calls
-from cubelet.core.effects import CallRuntime, Complete, CompleteDeletes, Destroy
+from cubelet.core.effects import CallRuntime, Complete, Destroy
 from cubelet.core.evidence import Ended, Gone
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.core.ids import check_id
@@ -19,6 +19,7 @@ from cubelet.core.inputs import (
     Input,
     Observed,
     PauseRequested,
+    Request,
     ResumeRequested,
 )
 from cubelet.core.machine import step
@@ -44,7 +45,7 @@ OPEN_PAUSE = pausing(Call.ABANDONED, answered=True)
 OPEN_RESUME = resuming(Call.ABANDONED, answered=True)
 
 
-def refusal(record: Record | None, request: PauseRequested | ResumeRequested) -> Fault:
+def refusal(record: Record | None, request: Request) -> Fault:
     decision = step(record, request, at(1), POLICY)
     (effect,) = decision.effects
     assert isinstance(effect, Complete)
@@ -120,10 +121,7 @@ def test_only_what_a_power_cut_could_make_wrong_is_synced_before_the_call() -> N
 
 def test_what_nobody_has_cannot_be_asked_for() -> None:
     assert refusal(None, PauseRequested(op_id="op9")).code is Code.NOT_FOUND
-    (effect,) = step(None, DeleteRequested(op_id="op9"), at(1), POLICY).effects
-    assert isinstance(effect, CompleteDeletes)
-    assert effect.fault is not None
-    assert effect.fault.reason is Reason.SANDBOX_NOT_FOUND
+    assert refusal(None, DeleteRequested(op_id="op9")).reason is Reason.SANDBOX_NOT_FOUND
 
 
 def test_a_taken_id_is_refused() -> None:

@@ -49,7 +49,8 @@ CODES = {
     Reason.STORE_FAILED: (P, R, C, D, G, G, G),
     Reason.TOO_BUSY: (P, R, BUSY, BUSY, BUSY, BUSY, BUSY),
     Reason.SHUTTING_DOWN: (P, R, C, D, G, G, G),
-    # Only a repair of the native API meets these two.
+    # Only a repair of the native API meets these three.
+    Reason.REPAIR_IN_PROGRESS: (P, R, C, D, G, G, G),
     Reason.NOT_DIVERGED: (P, R, C, D, G, G, G),
     Reason.HEAL_UNSUPPORTED: (P, R, C, D, G, G, G),
     # These three end the agent before it serves; no request meets them.

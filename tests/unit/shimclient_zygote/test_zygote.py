@@ -166,13 +166,34 @@ async def test_what_takes_too_long_is_killed(folder: Path, zygote: Zygote) -> No
 
 
 async def test_a_start_that_is_cancelled_is_over(folder: Path, zygote: Zygote) -> None:
-    os.mkfifo(bundle(folder, "box") / "config.json")
+    fifo = bundle(folder, "box") / "config.json"
+    os.mkfifo(fifo)
     starting = asyncio.create_task(start(folder, "box", zygote.run))
-    await eventually(lambda: works_in(folder / "box") != [], what="a starter is at work")
+    # Whoever opens it to write waits for a reader: the starter was told to begin.
+    with await asyncio.to_thread(fifo.open, "w"):
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+        assert works_in(folder / "box") == []
+
+
+async def test_a_start_that_is_cancelled_before_it_began_does_nothing(
+    folder: Path, zygote: Zygote
+) -> None:
+    bundle(folder, "box")
+    await start(folder, "warm", zygote.run)
+    os.kill(zygote.pid, signal.SIGSTOP)
+    starting = asyncio.create_task(start(folder, "box", zygote.run))
+    await asyncio.wait({starting}, timeout=0.1)
     starting.cancel()
     await asyncio.wait({starting})
-    assert starting.cancelled()
+    os.kill(zygote.pid, signal.SIGCONT)
+    await start(folder, "next", zygote.run)  # Orders are obeyed in turn: the first one's was, too.
+    await eventually(
+        lambda: psutil.Process(zygote.pid).children() == [], what="the starter has given up"
+    )
     assert works_in(folder / "box") == []
+    assert not (folder / "box" / "address").exists()
 
 
 async def test_a_starter_that_is_killed_is_told(folder: Path, zygote: Zygote) -> None:
