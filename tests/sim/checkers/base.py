@@ -85,7 +85,11 @@ class Facts:
     def settled_since_s(self, shim: Shim) -> float:
         """From then on agent, store and shim worked and were true, as far as it is known now."""
         return max(
-            shim.honest_since_s, self.disk.good_since_s, self.agent.up_since_s, shim.lied_at_s
+            shim.honest_since_s,
+            shim.lied_at_s,
+            shim.split_end_s,
+            self.disk.good_since_s,
+            self.agent.up_since_s,
         )
 
 
