@@ -55,6 +55,23 @@ class Committed:
     generation: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What there is on this host of one sandbox, or one snapshot that lies here.
+
+    `runtime` is the one that made it, as far as that can be told. `what` names each thing, for
+    people. `record` is the one that the sandbox was created with, with its shim's handle, where
+    that is still to be read beside it.
+    """
+
+    sandbox_id: str
+    runtime: str
+    what: tuple[str, ...]
+    record: Record | None = None
+    #: Set for a snapshot, which belongs to no sandbox: `sandbox_id` is empty then.
+    snapshot_id: str = ""
+
+
 class Runtime(Protocol):
     """One way to run sandboxes. Methods take the whole record and change nothing in it.
 
@@ -120,6 +137,22 @@ class Runtime(Protocol):
         """Kill and remove everything it has, paused or hung, by identity; CallFailed where not.
 
         Works with and without a handle, and on what is half made or gone: then it does nothing.
+        """
+        ...
+
+    async def traces(self) -> Sequence[Trace]:
+        """Everything of this runtime's sandboxes that is on this host, one Trace for each.
+
+        Whether a record owns it is not asked. Of several runtimes each thing is told by one only,
+        also where nothing says any more which of them made it.
+        """
+        ...
+
+    async def clear(self, trace: Trace) -> None:
+        """Kill and remove all that is there of what one of its traces names.
+
+        The caller sees to it that no record owns it, and that none comes to before this ends.
+        CallFailed with what is left; ends within 30 s, whatever hangs.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cubelet.core.bindings import CommitPlan, Snapshot
@@ -9,7 +11,7 @@ from cubelet.core.evidence import Alive, Contradicted, Evidence, NoAnswer
 from cubelet.core.faults import Code, Reason, error
 from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
-from cubelet.engine.ports import Capabilities, Committed
+from cubelet.engine.ports import Capabilities, Committed, Trace
 from cubelet.runtime.answers import evidence_of, evidence_without_state, unless_contradicted
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.heal import Healer
@@ -17,6 +19,7 @@ from cubelet.runtime.identity import identify
 from cubelet.runtime.kinds import Kind
 from cubelet.runtime.launch import Launcher
 from cubelet.runtime.links import Links, Shim
+from cubelet.runtime.orphanage import Orphanage
 from cubelet.runtime.reach import Reach
 from cubelet.runtime.removal import Remover
 from cubelet.runtime.snapshots import Snapshots
@@ -39,6 +42,7 @@ class ShimRuntime:
         self._starter = Starter(kind, config.state_dir)
         self._launcher = Launcher(kind, config, self._templates, self._links, self._starter)
         self._remover = Remover(kind, config, self._links)
+        self._orphanage = Orphanage(kind, config, self._remover)
         self._reach = Reach(config.state_dir, self._links)
         self._snapshots = Snapshots(kind, config.snapshots_dir, self._reach)
         self._healer = Healer(kind, config, self._reach)
@@ -116,6 +120,14 @@ class ShimRuntime:
     async def destroy(self, record: Record) -> None:
         """Remove everything it has; see the port. Ends within 25 s, whatever hangs."""
         await self._remover.remove(record)
+
+    async def traces(self) -> Sequence[Trace]:
+        """Everything that is here of this kind's sandboxes; see the port."""
+        return await asyncio.to_thread(self._orphanage.traces)
+
+    async def clear(self, trace: Trace) -> None:
+        """Remove an orphan; see the port. Ends within 25 s, whatever hangs."""
+        await self._orphanage.clear(trace)
 
     async def close(self) -> None:
         """Hang up on all shims; they and their sandboxes go on. For the agent's own end."""

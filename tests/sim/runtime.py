@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cubelet.core.bindings import CommitPlan, Snapshot
@@ -10,7 +12,7 @@ from cubelet.core.evidence import Evidence, NoAnswer
 from cubelet.core.faults import Reason
 from cubelet.core.model import Call, Handle, Record
 from cubelet.core.spec import Spec
-from cubelet.engine.ports import CallFailed, Capabilities, Committed
+from cubelet.engine.ports import CallFailed, Capabilities, Committed, Trace
 from shimclient.fake.memory import Memory
 from tests.sim import status
 from tests.sim.calls import ShimCall, draw, failure
@@ -28,6 +30,8 @@ class SimRuntime:
         self.world = world
         self.host = host
         self.shims: dict[str, Shim] = {}
+        #: What lies beside each shim, by incarnation: the record that it was made with.
+        self.records: dict[str, Record] = {}
         self._pids = 1000 if host.freezer else 500_000
         self.capabilities = Capabilities(
             opaque_restore=not host.freezer,
@@ -118,6 +122,28 @@ class SimRuntime:
             shim.end(None)
         self.world.note(f"{record.id} is destroyed")
 
+    async def traces(self) -> Sequence[Trace]:
+        """See the port. Every shim that is there has the record beside it that made it."""
+        await self._nap(0.01)
+        return [
+            Trace(
+                sandbox_id=shim.id,
+                runtime=self.name,
+                what=(f"shim {shim.handle.shim_pid}",),
+                record=replace(self.records[shim.incarnation], handle=shim.handle),
+            )
+            for shim in self.shims.values()
+            if not shim.gone
+        ]
+
+    async def clear(self, trace: Trace) -> None:
+        """See the port."""
+        await self._nap(0.05)
+        for shim in self.shims.values():
+            if shim.id == trace.sandbox_id:
+                shim.end(None)
+        self.world.note(f"what was left of {trace.sandbox_id} is cleared")
+
     async def _call(
         self,
         kind: str,
@@ -160,6 +186,7 @@ class SimRuntime:
         self._pids += 2
         shim = Shim(self.host, record.id, record.incarnation, self._pids)
         self.shims[record.incarnation] = shim
+        self.records[record.incarnation] = record
         if record.spec.snapshot:
             image = self.host.images.get(record.spec.snapshot)
             if image is None:

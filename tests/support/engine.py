@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cubelet.core.bindings import CommitPlan, Snapshot
@@ -14,7 +14,15 @@ from cubelet.core.model import Call, Handle, Now, Record
 from cubelet.core.policy import Policy
 from cubelet.core.spec import HttpHook, Spec
 from cubelet.engine.engine import Engine
-from cubelet.engine.ports import CallFailed, Capabilities, Chance, Clock, Committed, Runtime
+from cubelet.engine.ports import (
+    CallFailed,
+    Capabilities,
+    Chance,
+    Clock,
+    Committed,
+    Runtime,
+    Trace,
+)
 from tests.support.stores import RecordingStore
 
 SPEC = Spec(runtime="toy", args=("count",))
@@ -66,6 +74,8 @@ class ToyRuntime:
     alive: bool = False
     generation: int = 0
     destroy_fault: Fault | None = None
+    #: What it finds on the host; a test puts it there.
+    left: list[Trace] = field(default_factory=list)
     name: str = "toy"
     capabilities: Capabilities = field(default_factory=Capabilities)
 
@@ -129,6 +139,14 @@ class ToyRuntime:
         if self.destroy_fault is not None:
             raise CallFailed(self.destroy_fault, call=Call.ANSWERED)
         self.alive = False
+
+    async def traces(self) -> Sequence[Trace]:
+        return list(self.left)
+
+    async def clear(self, trace: Trace) -> None:
+        self.calls.append(f"clear {trace.sandbox_id or trace.snapshot_id}")
+        await self._next()
+        self.left.remove(trace)
 
     def _living(self) -> Alive:
         counted = self.generation if self.capabilities.opaque_restore else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cubelet.core.bindings import CommitPlan, Snapshot
 from cubelet.core.evidence import Evidence
 from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
-from cubelet.engine.ports import Capabilities, Committed
+from cubelet.engine.ports import Capabilities, Committed, Trace
 from tests.support.engine import ToyRuntime
 
 
@@ -51,3 +52,9 @@ class Rack:
 
     async def destroy(self, record: Record) -> None:
         await self.toys[record.id].destroy(record)
+
+    async def traces(self) -> Sequence[Trace]:
+        return [trace for toy in self.toys.values() for trace in toy.left]
+
+    async def clear(self, trace: Trace) -> None:
+        await self.toys[trace.sandbox_id].clear(trace)
