@@ -103,9 +103,9 @@ class Shim(Vm):
         self._next()
 
     def _next(self) -> None:
-        if self.hung or self._current is not None:
+        if self.hung:
             return
-        if self._queue:
+        if self._queue and self._current is None:
             call = self._current = self._queue.popleft()
             self.world.after(self.world.work_time(call.takes_s), self._finish, call)
         self._flush_askers()
