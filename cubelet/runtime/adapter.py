@@ -13,6 +13,7 @@ from cubelet.core.model import Handle, Record
 from cubelet.core.spec import Spec
 from cubelet.engine.ports import Capabilities, Committed, Trace
 from cubelet.runtime.answers import evidence_of, evidence_without_state, unless_contradicted
+from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.heal import Healer
 from cubelet.runtime.identity import identify
@@ -133,6 +134,9 @@ class ShimRuntime:
         """Hang up on all shims; they and their sandboxes go on. For the agent's own end."""
         await self._links.close()
         await self._starter.close()
+        if self._kind.container:
+            # Now, as no create of ours is under way, which might just have found it to be there.
+            Cgroup(self._kind.cgroups).drop()
 
     async def _looked_at(self, record: Record, shim: Shim, evidence: Evidence) -> Evidence:
         """A living status with what others than the shim's State know of it."""

@@ -32,7 +32,7 @@ def cgroup_version(mounted_at: Path = MOUNTED_AT) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """A group by the path that an OCI configuration names, such as /cubelet/ID."""
+    """A group by the path that an OCI configuration names, such as /cubelet/0a1b2c3d/ID."""
 
     path: str
     mounted_at: Path = MOUNTED_AT
@@ -84,6 +84,20 @@ class Cgroup:
         except TimeoutError:
             return False
         return True
+
+    def drop(self) -> None:
+        """Remove the group itself wherever nothing is in it, nor any group below it."""
+        for top in self._tops():
+            with contextlib.suppress(OSError):
+                top.rmdir()
+
+    def below(self) -> set[str]:
+        """The names of the groups in this one, in any hierarchy."""
+        found: set[str] = set()
+        for top in self._tops():
+            with contextlib.suppress(FileNotFoundError), os.scandir(top) as entries:
+                found.update(entry.name for entry in entries if entry.is_dir())
+        return found
 
     def _kill_once(self) -> None:
         """Processes are held by descriptors, and only those still in the group then are killed."""

@@ -16,7 +16,7 @@ from cubelet.engine.ports import Capabilities
 from cubelet.runtime.bundle import Config, container_config, plain_config
 from cubelet.runtime.cgroups import Cgroup, cgroup_version
 from cubelet.runtime.config import RuntimeConfig
-from cubelet.runtime.places import Place
+from cubelet.runtime.places import Place, cgroups_of
 from shimclient.api import task_pb2
 from shimclient.task import runc_options
 
@@ -41,6 +41,8 @@ class Kind:
     runtime_root: Path | None = None
     #: Whether a sandbox is a container: with a template's root, namespaces and a cgroup of ours.
     container: bool = False
+    #: The control group in which containers get theirs.
+    cgroups: str = ""
     #: Annotations that begin so are for the shim; it sees no others. "" for none.
     annotation_prefix: str = ""
 
@@ -59,7 +61,7 @@ class Kind:
 
     def cgroup(self, sandbox_id: str) -> Cgroup:
         """The control group that a container of this kind gets."""
-        return Cgroup(f"/cubelet/{sandbox_id}")
+        return Cgroup(f"{self.cgroups}/{sandbox_id}")
 
 
 def shimv2(config: RuntimeConfig) -> Kind:
@@ -72,6 +74,7 @@ def shimv2(config: RuntimeConfig) -> Kind:
         options=runc_options(options),
         runtime_root=config.runc_root,
         container=True,
+        cgroups=cgroups_of(config.state_dir),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +40,20 @@ class Place:
         return self.bundle / "launch.json"
 
 
+def sandboxes_in(state_dir: Path) -> Path:
+    """The folder that has the places of all sandboxes."""
+    return state_dir / "sandboxes"
+
+
+def cgroups_of(state_dir: Path) -> str:
+    """The control group that has those of all sandboxes, as an OCI configuration names it.
+
+    Named after the state directory, by which agents on one host are told apart.
+    """
+    return f"/cubelet/{hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:8]}"
+
+
 @lru_cache(maxsize=4096)  # Each call to a shim asks for it.
 def place_of(state_dir: Path, sandbox_id: str) -> Place:
     """The place of one sandbox. The id is one that `core.ids` has let in, so it is a plain name."""
-    return Place(state_dir / "sandboxes" / sandbox_id)
+    return Place(sandboxes_in(state_dir) / sandbox_id)

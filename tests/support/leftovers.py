@@ -8,8 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from cubelet.runtime.cgroups import MOUNTED_AT, Cgroup
+from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.mounts import mounts_below, unmount_below
+from cubelet.runtime.places import cgroups_of
 
 _KILL_TIMEOUT_S = 5.0
 
@@ -35,14 +36,9 @@ def remains_of(state_dir: Path) -> list[str]:
 
 
 def _groups_of(state_dir: Path) -> list[Cgroup]:
-    """Those of sandboxes whose folders are still there, or whose ids begin with its name."""
-    bundles = state_dir / "sandboxes"
-    named = [
-        group.name for group in (MOUNTED_AT / "freezer" / "cubelet").glob(f"{state_dir.name}*")
-    ]
-    there = [bundle.name for bundle in bundles.iterdir()] if bundles.is_dir() else []
-    groups = [Cgroup(f"/cubelet/{sandbox_id}") for sandbox_id in {*named, *there}]
-    return [group for group in groups if group.exists]
+    """Those of its sandboxes."""
+    groups = cgroups_of(state_dir)
+    return [Cgroup(f"{groups}/{sandbox_id}") for sandbox_id in sorted(Cgroup(groups).below())]
 
 
 def _working_in(folder: Path) -> list[psutil.Process]:

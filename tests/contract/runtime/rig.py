@@ -15,17 +15,18 @@ from pathlib import Path
 import pytest
 
 from cubelet.core.evidence import Alive, Evidence, Status
-from cubelet.core.model import Handle, Record
+from cubelet.core.inputs import Cause
+from cubelet.core.model import Handle, Record, State
 from cubelet.core.spec import Spec
 from cubelet.engine.ports import CallFailed
 from cubelet.runtime.adapter import ShimRuntime
 from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.config import RuntimeConfig
-from cubelet.runtime.events import EventPump
+from cubelet.runtime.events import MEANINGS, EventPump
 from cubelet.runtime.identity import Identity, find_by_cwd
 from cubelet.runtime.kinds import FAKE, KINDS, PROCESS, SHIMV2
 from cubelet.runtime.mounts import mounts_below
-from cubelet.runtime.places import place_of
+from cubelet.runtime.places import cgroups_of, place_of
 from shimclient import Client
 from shimclient.task import Task
 from tests.support.polling import eventually
@@ -48,7 +49,7 @@ class Rig:
     kind: str
     config: RuntimeConfig
     template: str = ""
-    hints: list[tuple[str, str]] = field(default_factory=list)
+    hints: list[tuple[str, Cause, State | None]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     runtime: ShimRuntime = field(init=False)
 
@@ -58,7 +59,7 @@ class Rig:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Receive events, as an agent does while it lives."""
-        pump = EventPump(self.config.events_socket, lambda *hint: self.hints.append(hint))
+        pump = EventPump(self.config.events_socket, self._hint)
         await pump.start()
         try:
             yield
@@ -121,7 +122,11 @@ class Rig:
 
     async def hinted(self, record: Record, topic: str) -> None:
         """Wait until an event of this sandbox has hinted."""
-        await eventually(lambda: (record.id, topic) in self.hints, what=f"{topic} of {record.id}")
+        hint = (record.id, *MEANINGS[topic])
+        await eventually(lambda: hint in self.hints, what=f"{topic} of {record.id}")
+
+    def _hint(self, sandbox_id: str, cause: Cause, *, told: State | None) -> None:
+        self.hints.append((sandbox_id, cause, told))
 
     def leftovers(self, record: Record) -> list[str]:
         """Everything of a removed sandbox that is still there, looked for by other means."""
@@ -131,8 +136,9 @@ class Rig:
             left += [f"process {one.pid}" for one in processes(record.handle) if one.alive]
             left += [path for path in [record.handle.address[7:]] if Path(path).exists()]
         left += mounts_below(bundle)
-        left += [f"cgroup process {pid}" for pid in Cgroup(f"/cubelet/{record.id}").pids()]
-        left += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/cubelet/{record.id}")]
+        groups = cgroups_of(self.config.state_dir)
+        left += [f"cgroup process {pid}" for pid in Cgroup(f"{groups}/{record.id}").pids()]
+        left += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*{groups}/{record.id}")]
         left += [str(path) for path in self.config.state_dir.rglob(f"*{record.id}*")]
         return left
 
@@ -154,14 +160,15 @@ def _number(path: Path) -> int:
     return int(path.read_text()) if path.exists() else 0
 
 
-def freezer_file(record: Record) -> Path:
+def freezer_file(rig: Rig, record: Record) -> Path:
     """Where the kernel says it, and takes orders."""
-    return Path(f"/sys/fs/cgroup/freezer/cubelet/{record.id}/freezer.state")
+    group = f"{cgroups_of(rig.config.state_dir)}/{record.id}"
+    return Path(f"/sys/fs/cgroup/freezer{group}/freezer.state")
 
 
-def freezer_state(record: Record) -> str:
+def freezer_state(rig: Rig, record: Record) -> str:
     """What the kernel says of a container's control group (version 1)."""
-    return freezer_file(record).read_text().strip()
+    return freezer_file(rig, record).read_text().strip()
 
 
 def handle_of(record: Record) -> Handle:

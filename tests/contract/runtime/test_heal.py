@@ -91,7 +91,7 @@ async def test_a_freeze_behind_the_agents_back_is_seen_and_undone(rig: Rig) -> N
     await behind_its_back(rig, "pause", record)
     assert await state(rig.runtime, record) == contradicted(record, Status.RUNNING, frozen=True)
     await rig.runtime.heal(record, frozen=False)
-    assert freezer_state(record) == "THAWED"
+    assert freezer_state(rig, record) == "THAWED"
     await rig.runtime.pause(record)
     await behind_its_back(rig, "resume", record)
     assert await state(rig.runtime, record) == contradicted(record, Status.PAUSED, frozen=False)
@@ -113,10 +113,10 @@ async def test_a_heal_of_what_is_well_runs_nothing(
     record = await rig.counting()
     monkeypatch.setattr(asyncio, "create_subprocess_exec", None)
     await rig.runtime.heal(record, frozen=False)
-    freezer_file(record).write_text("FROZEN")
-    await eventually(lambda: freezer_state(record) == "FROZEN", what="frozen")
+    freezer_file(rig, record).write_text("FROZEN")
+    await eventually(lambda: freezer_state(rig, record) == "FROZEN", what="frozen")
     await rig.runtime.heal(record, frozen=True)
-    freezer_file(record).write_text("THAWED")
+    freezer_file(rig, record).write_text("THAWED")
 
 
 @pytest.mark.real
@@ -129,7 +129,7 @@ async def test_a_runc_that_hangs_is_killed_with_all_of_its_children(
     with pytest.raises(CallFailed, match="no end of runc pause within") as failure:
         await slow_rig.runtime.heal(record, frozen=True)
     assert failure.value.fault.code is Code.ABORTED
-    assert freezer_state(record) == "THAWED"
+    assert freezer_state(slow_rig, record) == "THAWED"
     group = runc.pid("pause", record.id)
     await eventually(lambda: not _lives(group), what="the wrapper and its sleep have ended")
 
@@ -170,7 +170,7 @@ async def test_nothing_is_healed_of_a_sandbox_that_is_another_or_gone(rig: Rig) 
         with pytest.raises(CallFailed) as failure:
             await rig.runtime.heal(replace(record, handle=other), frozen=True)
         assert failure.value.fault.reason is Reason.NOT_RUNNING
-    assert freezer_state(record) == "THAWED"
+    assert freezer_state(rig, record) == "THAWED"
     await rig.runtime.destroy(record)
     with pytest.raises(CallFailed):
         await rig.runtime.heal(record, frozen=True)

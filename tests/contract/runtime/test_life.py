@@ -62,7 +62,7 @@ async def test_a_paused_sandbox_stands_still_until_it_is_resumed(rig: Rig) -> No
         paused = alive(rig, record, Status.PAUSED, generation=cycle)
         assert await state(rig.runtime, record) == paused
         if is_container(rig):
-            assert freezer_state(record) == "FROZEN"
+            assert freezer_state(rig, record) == "FROZEN"
         await rig.runtime.resume(record)
         assert await rig.goes_on(record)
         running = alive(rig, record, Status.RUNNING, generation=cycle + 1)

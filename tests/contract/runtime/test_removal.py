@@ -18,7 +18,7 @@ from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.kinds import SHIMV2
 from cubelet.runtime.note import Note, write_note
-from cubelet.runtime.places import place_of
+from cubelet.runtime.places import cgroups_of, place_of
 from tests.contract.runtime.rig import Rig, handle_of, processes, with_containers
 
 
@@ -171,7 +171,8 @@ async def test_a_shim_binary_that_cannot_clean_up_is_done_without(
 async def test_a_control_group_with_strangers_in_it_is_left_alone(rig: Rig) -> None:
     record = rig.record()
     stranger = await asyncio.create_subprocess_exec("sleep", "1000")
-    group = Path(f"/sys/fs/cgroup/pids/cubelet/{record.id}")
+    name = f"{cgroups_of(rig.config.state_dir)}/{record.id}"
+    group = Path(f"/sys/fs/cgroup/pids{name}")
     join(group, stranger.pid)
     try:
         with pytest.raises(CallFailed) as failure:
@@ -182,7 +183,7 @@ async def test_a_control_group_with_strangers_in_it_is_left_alone(rig: Rig) -> N
     finally:
         stranger.kill()
         await stranger.wait()
-        assert await Cgroup(f"/cubelet/{record.id}").remove(5)
+        assert await Cgroup(name).remove(5)
 
 
 def join(group: Path, pid: int) -> None:

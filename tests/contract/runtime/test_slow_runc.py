@@ -25,7 +25,7 @@ async def test_a_pause_that_is_given_up_on_still_comes_to_its_end(
     await asyncio.wait({pause})
     await slow_rig.hinted(record, "/tasks/paused")
     assert runc.has_slept_through("pause", record.id)
-    assert freezer_state(record) == "FROZEN"
+    assert freezer_state(slow_rig, record) == "FROZEN"
     assert await state(slow_rig.runtime, record) == alive(slow_rig, record, Status.PAUSED)
 
 

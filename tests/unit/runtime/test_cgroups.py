@@ -124,3 +124,17 @@ async def test_what_is_in_it_is_killed_and_thawed(
 async def test_what_does_not_die_is_reported(v1: Path) -> None:
     (v1 / "freezer/cubelet/sb/cgroup.procs").write_text(f"{1 << 24}\n")
     assert not await Cgroup("/cubelet/sb", v1).kill(0.05)
+
+
+def test_the_groups_below_are_told_of_any_hierarchy(v1: Path) -> None:
+    (v1 / "pids/cubelet/late").mkdir()
+    assert Cgroup("/cubelet", v1).below() == {"sb", "late"}
+    assert Cgroup("/nothing", v1).below() == set()
+
+
+def test_a_common_group_goes_where_it_is_empty_and_stays_where_it_is_not(v1: Path) -> None:
+    (v1 / "pids/empty").mkdir()
+    Cgroup("/empty", v1).drop()
+    assert not (v1 / "pids/empty").exists()
+    Cgroup("/cubelet", v1).drop()
+    assert (v1 / "freezer/cubelet/sb").is_dir()
