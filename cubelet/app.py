@@ -9,29 +9,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import os
 import resource
 import signal
 import sqlite3
 import sys
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import click
 import structlog
 
 from cubelet import __version__
-from cubelet.config import Config, ConfigError, load
-from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.core.inputs import Cause
-from cubelet.core.model import State
+from cubelet.commandline import (
+    EXIT_FAILED,
+    config_option,
+    die,
+    faults_end_it,
+    load_config,
+    state_dir_option,
+)
+from cubelet.config import Config
+from cubelet.core.faults import Code, Reason, error
 from cubelet.engine.clock import RandomChance, RandomIds, SystemClock
 from cubelet.engine.engine import Engine
 from cubelet.lock import StateLock, prepare_state_dir
 from cubelet.obs import log
 from cubelet.obs.metrics import Metrics
+from cubelet.places import STORE_NAME
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
 from cubelet.rpc.sockets import CannotListen, Listen
@@ -41,32 +45,13 @@ from cubelet.runtime.hooks import HttpHooks
 from cubelet.runtime.probe import probe
 from cubelet.runtime.registry import build_runtimes
 from cubelet.store.sqlite import SqliteStore
+from cubelet.storecli.group import store as store_commands
 
 _log = structlog.get_logger("cubelet.app")
 
-#: What `cubelet` exits with, besides 0 and click's own 2 for a wrong command line.
-EXIT_FAILED = 1
-EXIT_BAD_CONFIG = 2
-EXIT_STATE_DIR_TAKEN = 6
-
 #: A handler that is still there after the drain waits for nothing any more.
 _SERVER_GRACE_S = 1.0
-#: The state that a shim's event speaks of, where it speaks of one that we can compare.
-_TOLD = {"/tasks/paused": State.PAUSED, "/tasks/resumed": State.RUNNING}
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-_config_option = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    envvar="CUBELET_CONFIG",
-    help="A TOML file; docs/configuration.md has its keys.",
-)
-_state_dir_option = click.option(
-    "--state-dir",
-    type=click.Path(resolve_path=True),
-    help="Where records, sandboxes and sockets are.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,8 +65,8 @@ def main() -> None:
 
 
 @main.command()
-@_config_option
-@_state_dir_option
+@config_option
+@state_dir_option
 @click.option("--socket", type=click.Path(resolve_path=True), help="The unix socket to serve on.")
 @click.option("--tcp", help="HOST:PORT on the loopback to serve on as well.")
 @click.option("--runtime", help="The runtime of sandboxes that name none.")
@@ -100,40 +85,24 @@ def serve(
         "server.tcp": tcp,
         "runtime.default": runtime,
     }
-    config = _load(config_path, options)
+    config = load_config(config_path, options)
     log.configure(config.log.level, sys.stderr)
     _allow_all_files()
     try:
-        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        with faults_end_it(), asyncio.Runner(loop_factory=_fast_loop()) as runner:
             runner.run(_serve(config))
-    except CubeletError as failed:
-        taken = failed.fault.reason is Reason.STATE_DIR_TAKEN
-        _die(str(failed), EXIT_STATE_DIR_TAKEN if taken else EXIT_FAILED)
     except CannotListen as failed:
-        _die(str(failed), EXIT_FAILED)
+        die(str(failed), EXIT_FAILED)
 
 
 @main.command()
-@_config_option
-@_state_dir_option
+@config_option
+@state_dir_option
 def runtimes(*, config_path: Path | None, state_dir: str | None) -> None:
     """Say which runtimes can be used here, and of the others, why not."""
-    config = _load(config_path, {"state_dir": state_dir})
+    config = load_config(config_path, {"state_dir": state_dir})
     for one in probe(_runtime_config(config)):
         click.echo(f"{one.name:<10} {'usable' if one.usable else f'not usable: {one.why}'}")
-
-
-def _load(config_path: Path | None, options: dict[str, str | None]) -> Config:
-    given = {key: value for key, value in options.items() if value is not None}
-    try:
-        return load(config_path, given, env=os.environ, uid=os.geteuid())
-    except ConfigError as wrong:
-        _die(str(wrong), EXIT_BAD_CONFIG)
-
-
-def _die(message: str, code: int) -> NoReturn:
-    click.echo(f"cubelet: {message}", err=True)
-    sys.exit(code)
 
 
 def _fast_loop() -> type[asyncio.AbstractEventLoop] | None:
@@ -189,7 +158,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     parts.callback(StateLock(state_dir).release)
     clock, ids = SystemClock(), RandomIds()
     store = await SqliteStore.open(
-        state_dir / "cubelet.db", boot_id=_boot_id(), now_ns=clock.now().wall_ns
+        state_dir / STORE_NAME, boot_id=_boot_id(), now_ns=clock.now().wall_ns
     )
     parts.push_async_callback(store.close)
     runtimes = build_runtimes(_runtime_config(config))
@@ -208,7 +177,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     )
     parts.push_async_callback(engine.close)
     await engine.start()
-    events = EventPump(_runtime_config(config).events_socket, partial(_hint, engine), engine.relist)
+    events = EventPump(_runtime_config(config).events_socket, engine.hint, engine.relist)
     parts.push_async_callback(events.close)
     await events.start()
     needs = Needs(
@@ -228,11 +197,6 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     parts.push_async_callback(server.stop, 0)
     await server.start()
     return engine, server
-
-
-def _hint(engine: Engine, sandbox_id: str, topic: str) -> None:
-    ended = topic in {"/tasks/exit", "/tasks/oom"}
-    engine.hint(sandbox_id, Cause.EXIT if ended else Cause.EVENT, told=_TOLD.get(topic))
 
 
 async def _stop(
@@ -266,6 +230,9 @@ def _boot_id() -> str:
     except OSError as failed:
         message = f"{_BOOT_ID} cannot be read: {failed.strerror}; is /proc mounted?"
         raise error(Code.FAILED_PRECONDITION, Reason.STATE_DIR_UNUSABLE, message) from failed
+
+
+main.add_command(store_commands)
 
 
 if __name__ == "__main__":

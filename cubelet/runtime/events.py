@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from cubelet.core.faults import Code, Reason, error
+from cubelet.core.inputs import Cause
+from cubelet.core.model import State
 from shimclient.events import EventsServer, TaskEvent
 
 _log = structlog.get_logger("cubelet.events")
 
-#: Of whatever else a shim tells, the agent is the cause itself.
-_TOPICS: Final = frozenset({"/tasks/paused", "/tasks/resumed", "/tasks/exit", "/tasks/oom"})
+#: What a topic is to the engine: the cause of a look, and the state that it speaks of, if of one
+#: that can be compared. Of whatever else a shim tells, the agent is the cause itself.
+MEANINGS: Final[Mapping[str, tuple[Cause, State | None]]] = {
+    "/tasks/paused": (Cause.EVENT, State.PAUSED),
+    "/tasks/resumed": (Cause.EVENT, State.RUNNING),
+    "/tasks/exit": (Cause.EXIT, None),
+    "/tasks/oom": (Cause.EXIT, None),
+}
 #: sun_path less its closing NUL (unix(7)).
 _PATH_BYTES_MAX: Final = 107
 
-Hint = Callable[[str, str], None]
+
+class Hint(Protocol):
+    """Takes a hint, as `Engine.hint` does: must not wait, and is given strangers' ids too."""
+
+    def __call__(self, sandbox_id: str, cause: Cause, *, told: State | None) -> None:
+        """Something happened to this sandbox."""
 
 
 class EventPump:
-    """Receives the events of all shims and calls `hint(sandbox_id, topic)` for those that matter.
+    """Receives the events of all shims and hints at those that matter.
 
-    `hint` must not wait, and may be given ids that nobody knows. `gap` is called with the reason
-    when events were lost here: whatever they told of has to be looked for.
+    `gap` is called with the reason when events were lost here: whatever they told of has to be
+    looked for.
     """
 
     def __init__(
@@ -77,8 +90,9 @@ class EventPump:
             event = await self._server.next()
             self._note_gap()
             if wanted(event):
+                cause, told = MEANINGS[event.topic]
                 try:
-                    self._hint(event.container_id, event.topic)
+                    self._hint(event.container_id, cause, told=told)
                 except Exception:  # noqa: BLE001 - the next event's sandbox has nothing to do with this one's.
                     _log.exception("hint_failed", sandbox=event.container_id, topic=event.topic)
 
@@ -91,4 +105,4 @@ class EventPump:
 
 def wanted(event: TaskEvent) -> bool:
     """Whether it is about a sandbox itself, and not about a process that was added to it."""
-    return event.topic in _TOPICS and not event.exec_id
+    return event.topic in MEANINGS and not event.exec_id

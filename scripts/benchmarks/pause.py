@@ -145,7 +145,7 @@ async def _beside_bare_shim(
     spec = Spec(runtime=name, template=template, args=_IDLE)
     record = Record(id="bare", namespace="bench", incarnation="bench", spec=spec)
     # Without somebody who takes its events a shim becomes slow: its queue fills up.
-    events = EventPump(config.events_socket, lambda *_: None)
+    events = EventPump(config.events_socket, lambda *_, **__: None)
     await events.start()
     try:
         handle = await runtime.create(record)

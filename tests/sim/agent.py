@@ -8,21 +8,16 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from cubelet.core.faults import Fault
-from cubelet.core.inputs import Cause
-from cubelet.core.model import State
 from cubelet.core.policy import Policy
 from cubelet.core.spec import HttpHook
 from cubelet.engine.engine import Engine
+from cubelet.runtime.events import MEANINGS
 from tests.sim.disk import Disk
 from tests.sim.loop import OWNER
 from tests.sim.runtime import SimRuntime
 from tests.sim.world import Counted, World, WorldClock
 
 T = TypeVar("T")
-
-
-#: The state that an event speaks of, as the agent's subscriber passes it on.
-_TOLD = {"paused": State.PAUSED, "resumed": State.RUNNING}
 
 
 class AgentDown(Exception):
@@ -154,8 +149,8 @@ class Agent:
 
     def _hint(self, sandbox_id: str, topic: str) -> None:
         assert self.engine is not None
-        cause = Cause.EXIT if topic == "exit" else Cause.EVENT
-        self.engine.hint(sandbox_id, cause, told=_TOLD.get(topic))
+        cause, told = MEANINGS[f"/tasks/{topic}"]
+        self.engine.hint(sandbox_id, cause, told=told)
 
     def _started(self, done: asyncio.Future[None]) -> None:
         if done.cancelled() or done.exception() is not None:

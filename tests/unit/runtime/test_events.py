@@ -8,13 +8,15 @@ import pytest
 from google.protobuf.message import Message
 
 from cubelet.core.faults import CubeletError
+from cubelet.core.inputs import Cause
+from cubelet.core.model import State
 from cubelet.runtime.events import EventPump
 from shimclient import Client
 from shimclient.api import events_pb2, task_pb2
 from shimclient.events import EVENTS_SERVICE, pack_event
 from tests.support.polling import eventually
 
-Hints = list[tuple[str, str]]
+Hints = list[tuple[str, Cause, State | None]]
 
 
 class Shim:
@@ -38,10 +40,10 @@ def hints() -> Hints:
 
 @pytest.fixture
 async def shim(tmp_path: Path, hints: Hints) -> AsyncIterator[Shim]:
-    def hint(sandbox_id: str, topic: str) -> None:
+    def hint(sandbox_id: str, cause: Cause, *, told: State | None) -> None:
         if sandbox_id == "bad":
             raise RuntimeError("a bug of the engine's")
-        hints.append((sandbox_id, topic))
+        hints.append((sandbox_id, cause, told))
 
     path = tmp_path / "run" / "events.sock"
     pump = EventPump(path, hint)
@@ -56,7 +58,7 @@ async def test_lost_events_are_a_gap_that_is_told_once(tmp_path: Path) -> None:
     gaps: list[str] = []
     seen: list[str] = []
     pump = EventPump(
-        tmp_path / "events.sock", lambda one, _: seen.append(one), gaps.append, queue_max=1
+        tmp_path / "events.sock", lambda one, _, **__: seen.append(one), gaps.append, queue_max=1
     )
     await pump.start()
     client = await Client.connect(f"unix://{tmp_path / 'events.sock'}")
@@ -78,7 +80,12 @@ async def test_what_happens_to_a_sandbox_hints(shim: Shim, hints: Hints) -> None
     await shim.says(events_pb2.TaskResumed(container_id="sb"))
     await shim.says(events_pb2.TaskOOM(container_id="sb"))
     await shim.says(events_pb2.TaskExit(container_id="sb", id="sb"))
-    expected = [("sb", f"/tasks/{name}") for name in ("paused", "resumed", "oom", "exit")]
+    expected = [
+        ("sb", Cause.EVENT, State.PAUSED),
+        ("sb", Cause.EVENT, State.RUNNING),
+        ("sb", Cause.EXIT, None),
+        ("sb", Cause.EXIT, None),
+    ]
     await eventually(lambda: hints == expected, what="four hints")
 
 
@@ -88,17 +95,18 @@ async def test_what_happens_to_an_exec_or_by_ourselves_does_not(shim: Shim, hint
     await shim.says(events_pb2.TaskStart(container_id="sb"))
     await shim.says(events_pb2.TaskPaused(container_id="last"))
     await eventually(lambda: bool(hints), what="the last one's hint")
-    assert hints == [("last", "/tasks/paused")]
+    assert hints == [("last", Cause.EVENT, State.PAUSED)]
 
 
 async def test_a_hint_that_fails_does_not_stop_the_others(shim: Shim, hints: Hints) -> None:
     await shim.says(events_pb2.TaskPaused(container_id="bad"))
     await shim.says(events_pb2.TaskPaused(container_id="good"))
-    await eventually(lambda: hints == [("good", "/tasks/paused")], what="the good one's hint")
+    expected = [("good", Cause.EVENT, State.PAUSED)]
+    await eventually(lambda: hints == expected, what="the good one's hint")
 
 
 async def test_a_path_too_long_for_a_socket_says_by_how_much(tmp_path: Path) -> None:
     path = tmp_path / ("x" * (110 - len(str(tmp_path))))
     excess = len(str(path)) - 107
     with pytest.raises(CubeletError, match=f"{excess} bytes too long"):
-        await EventPump(path, lambda *_: None).start()
+        await EventPump(path, lambda *_, **__: None).start()
