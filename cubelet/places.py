@@ -18,6 +18,10 @@ LOCAL_SUFFIX: Final = ".ttrpc"
 SOCKET_PATH_BYTES_MAX: Final = 107
 
 
+#: The store's file in the state directory.
+STORE_NAME: Final = "cubelet.db"
+
+
 class NoStateDir(Exception):
     """There is no place for a state directory unless one is named."""
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from cubelet.app import EXIT_BAD_CONFIG, main
+from cubelet.app import main
+from cubelet.commandline import EXIT_BAD_CONFIG
 
 
 def test_runtimes_says_of_each_whether_it_can_be_used(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Everything that can be checked of a store's file, each thing that is wrong as a value."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from sqlite_utils import Database
+
+from cubelet.core.faults import CubeletError
+from cubelet.store import schema
+from cubelet.store.offline import readonly
+from cubelet.store.offline.audit import Audit
+from cubelet.store.offline.problem import RESTORE, Problem
+from cubelet.store.offline.rows import TABLES
+from cubelet.store.problems import fault_of
+
+#: Problems that are kept in a report; what is beyond is counted.
+PROBLEMS_MAX = 1000
+#: Lines of SQLite's own check, which can be long for one broken page.
+_INTEGRITY_MAX = 20
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGED = f"{RESTORE}, or start the agent: it keeps the damaged one and asks the shims"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is wrong (the first `PROBLEMS_MAX` of `found`), rows by table, and what meta says."""
+
+    problems: tuple[Problem, ...]
+    found: int
+    counts: Mapping[str, int]
+    meta: Mapping[str, str]
+
+
+def verify(path: Path) -> Report:
+    """Check the whole file; CubeletError where there is none or it cannot be read at all.
+
+    Nobody may write to it meanwhile. Takes about a second for 100,000 rows.
+    """
+    audit = Audit()
+    with readonly.opened(path) as db:
+        problems = _problems(db, path, audit)
+        first = tuple(itertools.islice(problems, PROBLEMS_MAX))
+        found = len(first) + sum(1 for _ in problems)
+    return Report(problems=first, found=found, counts=audit.counts, meta=audit.meta)
+
+
+def _problems(db: Database, path: Path, audit: Audit) -> Iterator[Problem]:
+    try:
+        yield from _integrity(db)
+        schema.refuse_foreign(db, path)
+        for table in TABLES:
+            yield from _table(db, table, audit)
+    except CubeletError as refused:
+        yield Problem("file", str(refused), "nothing in it was checked")
+    except sqlite3.Error as problem:
+        if getattr(problem, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
+            raise fault_of(problem, path, doing="read") from problem
+        yield Problem("file", f"what follows cannot be read: {problem}", _DAMAGED)
+    else:
+        yield from audit.end()
+
+
+def _integrity(db: Database) -> Iterator[Problem]:
+    for (line,) in db.conn.execute(f"PRAGMA integrity_check({_INTEGRITY_MAX})"):
+        if line != "ok":
+            yield Problem("file", f"SQLite's check: {line}", _DAMAGED)
+
+
+def _table(db: Database, table: str, audit: Audit) -> Iterator[Problem]:
+    kind, order = TABLES[table]
+    if table not in db.table_names():
+        yield Problem(f"table {table}", "it is missing", _DAMAGED)
+        return
+    for values in db[table].rows_where(order_by=order):
+        try:
+            row = msgspec.convert(values, kind)
+        except msgspec.ValidationError as why:
+            yield Problem(f"table {table}, {order} {values.get(order)!r}", str(why), _DAMAGED)
+        else:
+            yield from audit.row(row)
