@@ -57,9 +57,11 @@ async def shim(tmp_path: Path, hints: Hints) -> AsyncIterator[Shim]:
 async def test_lost_events_are_a_gap_that_is_told_once(tmp_path: Path) -> None:
     gaps: list[str] = []
     seen: list[str] = []
-    pump = EventPump(
-        tmp_path / "events.sock", lambda one, _, **__: seen.append(one), gaps.append, queue_max=1
-    )
+
+    def hint(sandbox_id: str, cause: Cause, *, told: State | None) -> None:  # noqa: ARG001
+        seen.append(sandbox_id)
+
+    pump = EventPump(tmp_path / "events.sock", hint, gaps.append, queue_max=1)
     await pump.start()
     client = await Client.connect(f"unix://{tmp_path / 'events.sock'}")
     shim = Shim(client)
