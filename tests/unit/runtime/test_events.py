@@ -58,7 +58,7 @@ async def test_lost_events_are_a_gap_that_is_told_once(tmp_path: Path) -> None:
     gaps: list[str] = []
     seen: list[str] = []
 
-    def hint(sandbox_id: str, cause: Cause, *, told: State | None) -> None:  # noqa: ARG001
+    def hint(sandbox_id: str, cause: Cause, *, told: State | None) -> None:
         seen.append(sandbox_id)
 
     pump = EventPump(tmp_path / "events.sock", hint, gaps.append, queue_max=1)
