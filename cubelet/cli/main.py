@@ -28,6 +28,7 @@ COMMANDS = {
     "reconcile": "Ask a sandbox's shim now, and follow what it says.",
     "repair": "Put a DIVERGED sandbox's processes in the state its shim says.",
     "rm": "End and remove sandboxes, in whatever state they are.",
+    "backup": "Copy the agent's store to a file while the agent goes on.",
     "version": "Show the versions of cubecli and of the agent.",
 }
 

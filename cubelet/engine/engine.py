@@ -32,12 +32,14 @@ from cubelet.core.inputs import (
 from cubelet.core.model import Key, Record, State
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
+from cubelet.crashpoints import reach
+from cubelet.engine.backups import backup_name
 from cubelet.engine.catalog import Catalog
 from cubelet.engine.executor import Executor
 from cubelet.engine.facade import ANYTHING
 from cubelet.engine.fleet import Fleet
 from cubelet.engine.heartbeat import watch_clocks
-from cubelet.engine.ports import Chance, Clock, Hooks, Ids, Runtime, Store
+from cubelet.engine.ports import Backup, Chance, Clock, Hooks, Ids, Runtime, Store
 from cubelet.engine.rounds import Rounds
 from cubelet.engine.supervisor import Supervisor
 from cubelet.engine.transitions import TransitionLog
@@ -94,7 +96,9 @@ class Engine:
 
     async def start(self) -> None:
         """Take over what the store holds. Readers are served at once, shims are asked meanwhile."""
+        reach("engine.load.begin")
         loaded = await self._store.load()
+        reach("engine.load.ended")
         self._fleet.unreadable = dict(loaded.unreadable)
         for sandbox_id, why in loaded.unreadable.items():
             _log.error("record_unreadable", sandbox=sandbox_id, reason=why)
@@ -105,9 +109,11 @@ class Engine:
             self._catalog.add(snapshot)
         for record in loaded.records:
             self._catalog.follow(record)
+            reach("engine.recovery.begin")
             self._fleet.take_over(record).post(Recovered())
         self._supervisor.keep_up(self.rounds.run, name="rounds")
         self._supervisor.keep_up(lambda: watch_clocks(self._clock, self.relist), name="heartbeat")
+        reach("engine.recovery.posted")
         _log.info("recovered", sandboxes=len(loaded.records), unreadable=len(loaded.unreadable))
 
     @property
@@ -252,6 +258,10 @@ class Engine:
         await self._fleet.worker(sandbox_id).look()
         return await self._ask(sandbox_id, RepairRequested(op_id=self._ids.new_id()))
 
+    async def backup(self, name: str) -> Backup:
+        """Copy the store; see facade.Agent."""
+        return await self._store.backup(backup_name(name, self._clock.now()))
+
     def hint(
         self, sandbox_id: str, cause: Cause = Cause.EVENT, *, told: State | None = None
     ) -> None:
@@ -270,6 +280,7 @@ class Engine:
     async def drain(self, grace_s: float) -> int:
         """Refuse new work, let what runs come to its end; the number that had to be left open."""
         self._draining = True
+        reach("engine.drain.begin")
         workers = self._fleet.workers()
         if not workers:
             return 0
@@ -278,12 +289,15 @@ class Engine:
         for task in busy:
             task.cancel()
         await asyncio.gather(*busy, return_exceptions=True)
+        reach("engine.drain.ended")
         return len(busy)
 
     async def close(self) -> None:
         """End all workers. What is open stays open on disk, for the next start."""
         self._draining = True
+        reach("engine.close.begin")
         await self._supervisor.close()
+        reach("engine.close.ended")
 
     async def _ask(self, sandbox_id: str, request: Request) -> Record:
         """Put a request to a sandbox that is there; where an outcome is open, look first."""

@@ -11,6 +11,7 @@ from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.inputs import Expected
 from cubelet.core.model import Key, Record
 from cubelet.core.spec import Spec
+from cubelet.engine.ports import Backup
 
 ANYTHING = Expected()
 
@@ -106,4 +107,8 @@ class Agent(Protocol):
 
     async def repair(self, sandbox_id: str) -> Record:
         """Put kernel and shim of a DIVERGED sandbox in agreement, past the shim."""
+        ...
+
+    async def backup(self, name: str) -> Backup:
+        """Copy the store to a new file while the agent goes on; "": a name that says when."""
         ...

@@ -11,10 +11,11 @@ import grpc
 import cubelet
 from cubelet.api.v1 import node_pb2, node_pb2_grpc
 from cubelet.engine.facade import Agent
+from cubelet.rpc.texts import wire_text
 
 
 class Node(node_pb2_grpc.NodeServicer):
-    """Answers from memory."""
+    """Asks no shim."""
 
     def __init__(self, agent: Agent, sqlite_version: str) -> None:
         self._agent = agent
@@ -33,3 +34,11 @@ class Node(node_pb2_grpc.NodeServicer):
             sqlite=self._sqlite_version,
             runtimes=self._agent.runtimes,
         )
+
+    async def Backup(  # noqa: N802
+        self, request: node_pb2.BackupRequest, context: Any
+    ) -> node_pb2.BackupResponse:
+        """Copy the store to a new file, and say where that is."""
+        del context
+        made = await self._agent.backup(request.name)
+        return node_pb2.BackupResponse(path=wire_text(made.path), bytes=made.bytes)

@@ -130,6 +130,10 @@ class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer
         self._seen(request, "version", context)
         return node_pb2.VersionResponse(version="9.8.7", sqlite="3", runtimes=["shimv2", "process"])
 
+    def Backup(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, "backup", context)
+        return self.replies["Backup"]
+
     def _seen(self, request: Message, name: str, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
         if name in self.refusals:

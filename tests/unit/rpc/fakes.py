@@ -15,6 +15,7 @@ from cubelet.core.model import Call, Key, Now, Operation, OpKind, Record, State
 from cubelet.core.spec import Spec
 from cubelet.core.table import REQUESTS, Join, Refuse, Verb
 from cubelet.engine.facade import ANYTHING
+from cubelet.engine.ports import Backup
 
 START_NS = 1_700_000_000_000_000_000
 _OPEN = {State.PAUSING: OpKind.PAUSE, State.RESUMING: OpKind.RESUME}
@@ -220,6 +221,10 @@ class FakeAgent:
     async def repair(self, sandbox_id: str) -> Record:
         await self._enter("repair", sandbox_id)
         return self._known(sandbox_id)
+
+    async def backup(self, name: str) -> Backup:
+        await self._enter("backup", name)
+        return Backup(path=f"/state/backups/{name or 'now'}.db", bytes=1 << 33)
 
     async def _enter(self, method: str, sandbox_id: str, key: Key | None = None) -> None:
         self.calls.append((method, sandbox_id))
