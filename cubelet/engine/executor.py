@@ -27,6 +27,7 @@ from cubelet.core.inputs import (
 )
 from cubelet.core.model import Call, Handle, OpKind, Record
 from cubelet.core.policy import Policy, call_limit_s
+from cubelet.crashpoints import reach
 from cubelet.engine.lanes import Lanes
 from cubelet.engine.ports import CallFailed, Clock, Hooks, Runtime
 from cubelet.engine.prestop import run_prestop
@@ -64,12 +65,18 @@ class Executor:
         have left its id to another one, which nobody asked to pause.
         """
         if effect.kind is OpKind.CREATE:
-            report(await self._create(effect, record))
+            reach("engine.create.begin")
+            returned = await self._create(effect, record)
+            reach("engine.create.returned")
+            report(returned)
             return
         if effect.kind is OpKind.PAUSE and record.spec.prestop:
+            reach("engine.hooks.begin")
             await run_prestop(record, self.hooks, limit_s=self.policy.hooks_deadline_s)
+            reach("engine.hooks.ended")
         if not wanted():
             return
+        reach("engine.call.begin")
         deadline_s = call_limit_s(effect.kind, self.policy)
         missed = CallOverdue(epoch=effect.epoch, deadline_s=deadline_s)
         timer = asyncio.get_running_loop().call_later(deadline_s, report, missed)
@@ -77,6 +84,7 @@ class Executor:
             returned = await self._until_returned(effect, record)
         finally:
             timer.cancel()
+        reach("engine.call.returned")
         report(returned)
 
     async def query(
@@ -84,8 +92,10 @@ class Executor:
     ) -> None:
         """Ask for the status once; no answer in time is reported as such."""
         async with self.lanes.of(effect.cause, record):
+            reach("engine.query.begin")
             asked_mono_s = self.clock.now().mono_s
             evidence = await self.ask(record, questions)
+        reach("engine.query.answered")
         report(
             Observed(
                 cause=effect.cause,
@@ -110,21 +120,25 @@ class Executor:
 
     async def heal(self, effect: Heal, record: Record, report: Report) -> None:
         """Put kernel and shim in agreement, within the deadline."""
-        healing = self._failure_of(
+        reach("engine.heal.begin")
+        failure = await self._failure_of(
             record,
             lambda: self.runtime_of(record).heal(record, frozen=effect.frozen),
             deadline_s=self.policy.heal_deadline_s,
         )
-        report(HealEnded(epoch=record.epoch, op_id=effect.op_id, failure=await healing))
+        reach("engine.heal.ended")
+        report(HealEnded(epoch=record.epoch, op_id=effect.op_id, failure=failure))
 
     async def destroy(self, record: Record, report: Report) -> None:
         """Remove everything the sandbox has, within the deadline."""
-        destroying = self._failure_of(
+        reach("engine.destroy.begin")
+        failure = await self._failure_of(
             record,
             lambda: self.runtime_of(record).destroy(record),
             deadline_s=self.policy.destroy_deadline_s,
         )
-        report(DestroyEnded(failure=await destroying))
+        reach("engine.destroy.ended")
+        report(DestroyEnded(failure=failure))
 
     def runtime_of(self, record: Record) -> Runtime:
         """The sandbox's runtime; a record of one that is not configured any more is not lost."""

@@ -46,6 +46,7 @@ from cubelet.core.inputs import (
 from cubelet.core.machine import step
 from cubelet.core.model import Call, Key, Record, State
 from cubelet.core.policy import backoff_s
+from cubelet.crashpoints import reach
 from cubelet.engine.alarm import Alarm
 from cubelet.engine.errands import Errands, RuntimeEffect
 from cubelet.engine.executor import Executor
@@ -244,10 +245,12 @@ class Worker:
             synced=decision.synced,
         )
         try:
+            reach("engine.commit.begin")
             await self._around.store.commit(change)
         except CubeletError as refused:
             self._not_written(happened, decision, refused.fault)
             return False
+        reach("engine.commit.written")
         self._refusals = 0
         for snapshot in decision.snapshots:
             self._around.catalogue(snapshot)
@@ -290,10 +293,13 @@ class Worker:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Complete(op_id=op_id, fault=fault):
+                reach("engine.answer.begin")
                 self._waiters.complete(op_id, self.record, fault)
             case CompleteDeletes(fault=fault):
+                reach("engine.deleted.begin")
                 self._waiters.complete_deletes(fault)
             case Replay(op_id=op_id, outcome=outcome):
+                reach("engine.replay.begin")
                 self._waiters.complete(op_id, outcome.record, outcome.fault)
             case Join(op_id=op_id, to_op_id=to_op_id):
                 self._waiters.join(op_id, to_op_id)
