@@ -18,17 +18,18 @@ from typing import Final
 import structlog
 
 from cubelet.core.faults import Code, Reason
-from cubelet.core.model import Handle, Record
-from cubelet.runtime.answers import init_of, shim_of
+from cubelet.core.model import Record
+from cubelet.runtime.answers import shim_of
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.faults import failed
-from cubelet.runtime.identity import Identity, find_by_cwd
+from cubelet.runtime.identity import find_by_cwd
 from cubelet.runtime.kinds import Kind
 from cubelet.runtime.launch import containerd_address
 from cubelet.runtime.links import Links
-from cubelet.runtime.mounts import mounts_below, unmount_below
+from cubelet.runtime.mounts import unmount_below
 from cubelet.runtime.note import read_address, read_note
-from cubelet.runtime.places import Place, place_of
+from cubelet.runtime.places import place_of
+from cubelet.runtime.remains import Remains
 from shimclient import BootstrapError, ConnectFailed, NotFound, ShimError
 from shimclient.address import socket_path
 from shimclient.bootstrap import delete_shim
@@ -54,17 +55,20 @@ class Remover:
     async def remove(self, record: Record) -> None:
         """End and remove it all; what is not there is fine. Raises CallFailed with what is left."""
         remains = await self._find(record)
-        if remains is None:
-            return
+        if remains is not None:
+            await self.end(remains)
+
+    async def end(self, remains: Remains) -> None:
+        """End and remove what was found. Raises CallFailed with what is left."""
         if not await self._by_shim(remains):
             await self._by_force(remains)
-        await self.links.drop(record.id)
+        await self.links.drop(remains.sandbox_id)
         await self._clear(remains)
         if left := remains.left():
-            message = f"of sandbox {record.id} there is still left: {', '.join(left)}"
+            message = f"of sandbox {remains.sandbox_id} there is still left: {', '.join(left)}"
             raise failed(Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE, message)
 
-    async def _find(self, record: Record) -> _Remains | None:
+    async def _find(self, record: Record) -> Remains | None:
         """What there may be of it; None: there is nothing, or only another's of the same id."""
         place = place_of(self.config.state_dir, record.id)
         note = read_note(place)
@@ -77,11 +81,18 @@ class Remover:
             shims = [shim_of(handle)]
         else:
             shims = await asyncio.to_thread(find_by_cwd, place.bundle, record.id)
-        return _Remains(record, self.kind, place, handle, shims)
+        return Remains(
+            sandbox_id=record.id,
+            namespace=record.namespace,
+            kind=self.kind,
+            place=place,
+            handle=handle,
+            shims=shims,
+        )
 
-    async def _by_shim(self, remains: _Remains) -> bool:
+    async def _by_shim(self, remains: Remains) -> bool:
         """Let the shim end its task and itself; whether all of that worked out."""
-        handle, sandbox_id = remains.handle, remains.record.id
+        handle, sandbox_id = remains.handle, remains.sandbox_id
         if handle is None:
             return False
         try:
@@ -104,7 +115,7 @@ class Remover:
                 await shim.ended(_KILL_TIMEOUT_S)
         return not remains.living()
 
-    async def _by_force(self, remains: _Remains) -> None:
+    async def _by_force(self, remains: Remains) -> None:
         """Kill shim and first process, then let the shim's binary clean up after a dead shim.
 
         The shim goes first, so that it makes nothing anew. What is frozen by a control group of
@@ -114,73 +125,43 @@ class Remover:
             with contextlib.suppress(PermissionError):
                 process.kill()
         if self.kind.container:
-            await self.kind.cgroup(remains.record.id).kill(_KILL_TIMEOUT_S)
-        for shim in remains.shims:
-            await shim.ended(_KILL_TIMEOUT_S)
+            await self.kind.cgroup(remains.sandbox_id).kill(_KILL_TIMEOUT_S)
+        killed = (*remains.shims, *remains.others)
+        await asyncio.gather(*(process.ended(_KILL_TIMEOUT_S) for process in killed))
         try:
             await delete_shim(
                 self.kind.command,
-                namespace=remains.record.namespace,
-                id=remains.record.id,
+                namespace=remains.namespace,
+                id=remains.sandbox_id,
                 bundle=remains.place.bundle,
                 containerd_address=containerd_address(self.config),
                 timeout_s=_BINARY_TIMEOUT_S,
             )
         except BootstrapError as error:
-            _log.warning("shim_delete_failed", sandbox=remains.record.id, reason=str(error))
+            _log.warning("shim_delete_failed", sandbox=remains.sandbox_id, reason=str(error))
 
-    async def _clear(self, remains: _Remains) -> None:
+    async def _clear(self, remains: Remains) -> None:
         """Mounts, control groups and files; but nothing under the feet of what still lives."""
         if remains.living():
             return
-        record, place = remains.record, remains.place
         if self.kind.container:
-            await self.kind.cgroup(record.id).remove(_GROUP_TIMEOUT_S)
+            await self.kind.cgroup(remains.sandbox_id).remove(_GROUP_TIMEOUT_S)
         try:
             async with asyncio.timeout(_FILES_TIMEOUT_S):
-                await asyncio.to_thread(self._clear_files, record, place, remains.handle)
+                await asyncio.to_thread(self._clear_files, remains)
         except (OSError, TimeoutError) as error:
-            _log.warning("files_not_removed", sandbox=record.id, reason=str(error))
+            _log.warning("files_not_removed", sandbox=remains.sandbox_id, reason=str(error))
 
-    def _clear_files(self, record: Record, place: Place, handle: Handle | None) -> None:
+    def _clear_files(self, remains: Remains) -> None:
         """The note's folder goes last of all, so that a removal cut short is found again."""
-        unmount_below(place.bundle)
+        unmount_below(remains.place.bundle)
         if self.kind.runtime_root is not None:
-            _remove_tree(self.kind.runtime_root / record.namespace / record.id)
-        if handle is not None:
-            _remove_socket(handle.address)
-        _remove_tree(place.bundle)
-
-
-@dataclass(frozen=True, slots=True)
-class _Remains:
-    """What there is of a sandbox that is to be removed."""
-
-    record: Record
-    kind: Kind
-    place: Place
-    handle: Handle | None
-    shims: list[Identity]
-
-    def processes(self) -> list[Identity]:
-        """The shim and the first process, in this order, whether they live or not."""
-        return [*self.shims, *([init_of(self.handle)] if self.handle else [])]
-
-    def living(self) -> list[str]:
-        """Processes of it that still run, for people."""
-        found = [f"process {process.pid}" for process in self.processes() if process.alive]
-        if self.kind.container and (pids := self.kind.cgroup(self.record.id).pids()):
-            found.append(f"processes {sorted(pids)[:10]} in its control group")
-        return found
-
-    def left(self) -> list[str]:
-        """Everything of it that is still there, for people."""
-        left = [*self.living(), *mounts_below(self.place.bundle)]
-        if self.kind.container and self.kind.cgroup(self.record.id).exists:
-            left.append(f"control group {self.kind.cgroup(self.record.id).path}")
-        if self.place.bundle.exists():
-            left.append(str(self.place.bundle))
-        return left
+            remove_tree(self.kind.runtime_root / remains.namespace / remains.sandbox_id)
+        if remains.handle is not None:
+            _remove_socket(remains.handle.address)
+        for path in remains.outside:
+            remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove_tree(remains.place.bundle)
 
 
 async def _unless_gone(call: Awaitable[object]) -> None:
@@ -195,6 +176,7 @@ def _remove_socket(address: str) -> None:
         Path(socket_path(address)).unlink(missing_ok=True)
 
 
-def _remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it; fine where there is none. Raises OSError."""
     if folder.exists():
         shutil.rmtree(folder)
