@@ -30,6 +30,7 @@ from cubelet.commandline import (
 )
 from cubelet.config import Config
 from cubelet.core.faults import Code, Reason, error
+from cubelet.crashpoints import reach
 from cubelet.engine.clock import RandomChance, RandomIds, SystemClock
 from cubelet.engine.engine import Engine
 from cubelet.lock import StateLock, prepare_state_dir
@@ -127,9 +128,12 @@ async def _serve(config: Config) -> None:
         _calm_collector()
         _log.info("ready", version=__version__, state_dir=config.state_dir)
         await asked.get()
+        reach("app.stop.asked")
         impatient = asyncio.create_task(asked.get())
         parts.callback(impatient.cancel)
         await _stop(engine, server, impatient, grace_s=config.server.shutdown_grace_s)
+        reach("app.drain.ended")
+    reach("app.parts.closed")
 
 
 def _calm_collector() -> None:
@@ -156,14 +160,17 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     state_dir = Path(config.state_dir)
     prepare_state_dir(state_dir)
     parts.callback(StateLock(state_dir).release)
+    reach("app.lock.taken")
     clock, ids = SystemClock(), RandomIds()
     store = await SqliteStore.open(
         state_dir / STORE_NAME, boot_id=_boot_id(), now_ns=clock.now().wall_ns
     )
     parts.push_async_callback(store.close)
+    reach("app.store.opened")
     runtimes = build_runtimes(_runtime_config(config))
     for runtime in runtimes.values():
         parts.push_async_callback(runtime.close)
+    reach("app.runtimes.built")
     hooks = HttpHooks()
     parts.callback(hooks.close)
     engine = Engine(
@@ -177,9 +184,11 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     )
     parts.push_async_callback(engine.close)
     await engine.start()
+    reach("app.engine.started")
     events = EventPump(_runtime_config(config).events_socket, engine.hint, engine.relist)
     parts.push_async_callback(events.close)
     await events.start()
+    reach("app.events.heard")
     needs = Needs(
         agent=engine,
         policy=config.policy,
@@ -196,6 +205,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     server = RpcServer(needs, listen)
     parts.push_async_callback(server.stop, 0)
     await server.start()
+    reach("app.sockets.served")
     return engine, server
 
 

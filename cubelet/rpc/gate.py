@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
+from cubelet.crashpoints import reach
 from cubelet.engine.ports import Clock, Ids
 from cubelet.obs.metrics import Metrics
 from cubelet.rpc import incidents
@@ -81,11 +82,15 @@ class Gate:
         try:
             fault = self._refusal()
             if fault is None:
-                return await work()
+                reach("rpc.request.admitted")
+                answer = await work()
+                reach("rpc.answer.ready")
+                return answer
         except CubeletError as failed:
             fault = failed.fault
         except Exception as failed:  # noqa: BLE001 - the last door: nothing may leak past it.
             fault = incidents.fault_of(incidents.report(failed, self._ids))
+        reach("rpc.refusal.ready")
         call.outcome, call.message = fault.reason.value, fault.message
         return fault
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from cubelet.crashpoints import reach
 from cubelet.rpc.gate import Gate
 from cubelet.rpc.grpc_door import GrpcDoor
 from cubelet.rpc.services import Needs, compatible, native
@@ -45,6 +46,7 @@ class RpcServer:
             await self._grpc.stop()
             await self._local.stop(0)
             raise
+        reach("rpc.sockets.bound")
         await self._grpc.serve()
         _log.info(
             "serving",
@@ -62,6 +64,7 @@ class RpcServer:
 
     async def drain(self) -> None:
         """Say NOT_SERVING and refuse new requests with UNAVAILABLE; those running go on."""
+        reach("rpc.drain.begin")
         self._gate.draining = True
         await self._grpc.drain()
 
@@ -73,7 +76,9 @@ class RpcServer:
         """
         await self.drain()
         await self._gate.idle(grace_s)
+        reach("rpc.stop.begin")
         await self._grpc.stop()
         await self._local.stop(_CLEANUP_S)
+        reach("rpc.stop.ended")
         if not await self._gate.idle(_CLEANUP_S):
             _log.error("handlers did not end when cancelled", waited_s=_CLEANUP_S)

@@ -17,6 +17,7 @@ import structlog
 
 from cubelet.core.faults import Code, Reason
 from cubelet.core.model import Record
+from cubelet.crashpoints import reach
 from cubelet.runtime.answers import init_of
 from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.config import RuntimeConfig
@@ -45,7 +46,9 @@ class Healer:
         group = self._group_of(record)
         if group.frozen is frozen:
             return
+        reach("runtime.heal.begin")
         said = await self._runc("pause" if frozen else "resume", record)
+        reach("runtime.heal.ended")
         _log.info("healed", sandbox=record.id, frozen=group.frozen, said=said)
         if group.frozen is not frozen:
             wanted = "frozen" if frozen else "thawed"

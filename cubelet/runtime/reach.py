@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from cubelet.core.faults import Code, Reason
 from cubelet.core.model import Handle, Record
+from cubelet.crashpoints import reach
 from cubelet.runtime.faults import call_failed, failed
 from cubelet.runtime.links import Links, Shim
 from cubelet.runtime.note import read_note
@@ -45,6 +46,10 @@ class Reach:
             message = f"cannot {doing} sandbox {record.id}: no shim of it is known"
             raise failed(Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE, message)
         try:
-            return await call(await self.shim(record, handle))
+            shim = await self.shim(record, handle)
+            reach("runtime.call.begin")
+            answer = await call(shim)
+            reach("runtime.call.returned")
         except ShimError as failure:
             raise call_failed(failure, f"cannot {doing} sandbox {record.id}") from failure
+        return answer

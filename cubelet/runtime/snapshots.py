@@ -21,6 +21,7 @@ from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.ids import check_id
 from cubelet.core.model import Call, Record
 from cubelet.core.spec import Spec
+from cubelet.crashpoints import reach
 from cubelet.engine.ports import CallFailed, Committed
 from cubelet.runtime.faults import failed, not_started
 from cubelet.runtime.kinds import Kind
@@ -69,8 +70,11 @@ class Snapshots:
                 _there(base, plan.base_id)
             attempt = await asyncio.to_thread(_begin, folder)
             try:
+                reach("runtime.snapshot.begin")
                 generation = await self._checkpoint(record, plan, base, attempt)
+                reach("runtime.snapshot.taken")
                 await asyncio.to_thread(_finish, attempt, folder)
+                reach("runtime.snapshot.synced")
             finally:
                 shutil.rmtree(attempt, ignore_errors=True)
         except CubeletError as refusal:
@@ -89,6 +93,7 @@ class Snapshots:
         async def go_back(shim: Shim) -> int:
             before = await true_status(shim.client, record.id, local_timeout_s=None)
             annotations = rollback_annotations(Path(snapshot.path))
+            reach("runtime.rollback.begin")
             await shim.task.update(record.id, annotations=annotations, local_timeout_s=None)
             return before.generation + 1
 
@@ -152,6 +157,7 @@ def folder_of(snapshots: Path, snapshot_id: str) -> Path:
 
 def clear_attempts(snapshots: Path) -> None:
     """Remove what commits of an earlier agent have left half done; before this one makes any."""
+    reach("runtime.attempts.begin")
     shutil.rmtree(snapshots / _ATTEMPTS, ignore_errors=True)
 
 
@@ -171,6 +177,7 @@ def _finish(attempt: Path, folder: Path) -> None:
         # Nobody has it in a catalog, as a name that is there is not committed to.
         shutil.rmtree(folder)
     attempt.rename(folder)
+    reach("runtime.snapshot.renamed")
     for changed in (folder.parent, folder.parent.parent):
         descriptor = os.open(changed, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from cubelet.crashpoints import reach
 from cubelet.runtime.kinds import Kind
 from shimclient.bootstrap import run_binary
 from shimclient.zygote import Zygote, ZygoteFailed
@@ -92,7 +93,9 @@ class Starter:
                 self._zygote = None
             if asyncio.get_running_loop().time() < self._rests_until_s:
                 raise ZygoteFailed("the last one failed a moment ago")
+            reach("runtime.zygote.begin")
             self._zygote = await Zygote.start(self._kind.command, cwd=self._folder)
+            reach("runtime.zygote.started")
             return self._zygote
 
     async def _give_up(self, zygote: Zygote) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.crashpoints import reach
 
 _TAR_ENDINGS: Final = (".tar", ".tar.gz", ".tgz")
 _UNFINISHED: Final = ".unpacking-"
@@ -88,6 +89,7 @@ class Templates:
 def clear_unfinished(cache: Path) -> None:
     """Remove what a killed agent has left half unpacked; before this one unpacks anything."""
     for beside in cache.glob(f"{_UNFINISHED}*"):
+        reach("runtime.template.cleared")
         shutil.rmtree(beside, ignore_errors=True)
 
 
@@ -123,8 +125,11 @@ def _unpack(tar: Path, entry: Path) -> Path:
         with tarfile.open(tar) as archive:
             # Debian 12's Python has no filters yet; newer ones must not put theirs in our place.
             archive.extraction_filter = _as_it_is
+            reach("runtime.template.begin")
             archive.extractall(root, _Gate(root).admitted(archive))  # noqa: S202 - checked by the gate.
+        reach("runtime.template.unpacked")
         root.rename(entry)
+        reach("runtime.template.renamed")
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return entry
