@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cubelet.core.calls import reached
 from cubelet.core.converge import Verdict, past_stuck
 from cubelet.core.edges import keep, write
 from cubelet.core.effects import Arm, Complete, Decision, Effect, Heal, Query
@@ -52,11 +53,18 @@ def contradicted(
         return _heal(before, noted, op, evidence, cause=cause, now=now)
     verdict = Verdict.OPEN
     if lasting and _is_over(op, now, policy):
-        verdict = Verdict.NOT_REACHED
-        noted = replace(seen, diverged=replace(split, shown=True), open=None)
+        shown = replace(seen, diverged=replace(split, shown=True))
+        verdict, noted = _decided(shown, op, now)
     return conclude(
         before, noted, verdict=verdict, cause=cause, evidence=evidence, now=now, policy=policy
     )
+
+
+def _decided(shown: Record, op: Operation, now: Now) -> tuple[Verdict, Record]:
+    """The operation's end in spite of the disagreement: frozen or not, what was created lives."""
+    if op.kind is OpKind.CREATE:
+        return Verdict.REACHED, reached(shown, op, now)
+    return Verdict.NOT_REACHED, replace(shown, open=None)
 
 
 def was_shown(record: Record) -> bool:

@@ -53,6 +53,7 @@ RUNNING = Record(
     handle=HANDLE,
     created_at_ns=1,
     started_at_ns=2,
+    boot_id="boot1",
 )
 PAUSED = replace(RUNNING, epoch=2, paused_at_ns=3)
 CREATED = replace(
@@ -60,6 +61,10 @@ CREATED = replace(
 )
 EXITED = replace(RUNNING, finished_at_ns=4, exit_code=0)
 DELETED = replace(RUNNING, epoch=2, tombstone_at_ns=5)
+
+
+#: Created, and the store refused to write it.
+NOT_WRITTEN = replace(CREATED, handle=HANDLE, open=op(OpKind.CREATE, Call.ANSWERED, epoch=1))
 
 
 def pausing(call: Call = Call.IN_FLIGHT, *, answered: bool = False) -> Record:
@@ -125,9 +130,8 @@ def in_every_state() -> dict[str, Record]:
     records = {
         "created": CREATED,
         "created, call lost": replace(CREATED, open=op(OpKind.CREATE, Call.LOST, epoch=1)),
-        "created, not written": replace(
-            CREATED, handle=HANDLE, open=op(OpKind.CREATE, Call.ANSWERED, epoch=1)
-        ),
+        "created, not written": NOT_WRITTEN,
+        "created, not written, diverged": diverging(NOT_WRITTEN),
         "running": RUNNING,
         "paused": PAUSED,
         "exited": EXITED,
@@ -150,6 +154,7 @@ def in_every_state() -> dict[str, Record]:
         "pausing, with keys": with_keys(pausing()),
         "pausing, failed, with keys": with_keys(pausing(Call.ANSWERED)),
         "deleted, failed": replace(DELETED, delete_failure=FAILURE, delete_keys=(KEY,)),
+        "exited with its host": replace(EXITED, boot_id="boot2", leftovers=True),
         "running, opaque": replace(RUNNING, opaque_restore=True),
         "paused, opaque": replace(PAUSED, opaque_restore=True),
         "pausing, restarted": restarted(pausing()),

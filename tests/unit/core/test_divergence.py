@@ -19,6 +19,7 @@ from tests.support.records import (
     DIVERGED,
     EXITED,
     FAILURE,
+    NOT_WRITTEN,
     PAUSED,
     RUNNING,
     after,
@@ -67,6 +68,17 @@ def test_a_strangers_doing_is_never_acted_upon(record: Record, evidence: Contrad
         record = after(decision)
     assert record.diverged is not None
     assert record.diverged.shown
+
+
+def test_what_was_created_lives_frozen_or_not() -> None:
+    once = after(step(NOT_WRITTEN, answer(NOT_WRITTEN, FROZEN), at(0), POLICY))
+    assert once.state is State.CREATED
+    made = after(step(once, answer(once, FROZEN), at(11), POLICY))
+    assert (made.state, made.open) == (State.RUNNING, None)
+    assert made.diverged is not None
+    assert made.diverged.shown
+    paused = step(made, answer(made, Status.PAUSED), at(12), POLICY)
+    assert after(paused).state is State.PAUSED
 
 
 def test_agreement_ends_it_and_the_journal_says_so() -> None:

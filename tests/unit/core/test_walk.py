@@ -38,6 +38,7 @@ from cubelet.core.inputs import (
     Observed,
     PauseRequested,
     Recovered,
+    Rediscovered,
     RepairRequested,
     ResumeRequested,
     RollbackRequested,
@@ -52,6 +53,7 @@ from tests.support.records import (
     FAILURE,
     HANDLE,
     KEY,
+    RUNNING,
     SPEC,
     TOLD,
     at,
@@ -71,6 +73,8 @@ EVIDENCE: list[Evidence] = [
     Gone(why="nothing there"),
     NoAnswer(why="silence"),
 ]
+#: As it lies beside a sandbox: the record that its create began with.
+FOUND = replace(RUNNING, revision=1, started_at_ns=0)
 REQUESTS: list[Input] = [
     CreateRequested(op_id="op9", id="sb", namespace="default", incarnation="second", spec=SPEC),
     PauseRequested(op_id="op9"),
@@ -87,6 +91,7 @@ REQUESTS: list[Input] = [
     PauseRequested(op_id="op9", key=replace(KEY, digest="other"), remembered=TOLD),
     DeleteRequested(op_id="op9", key=KEY),
     DeleteRequested(op_id="op9"),
+    DeleteRequested(op_id="op9", key=KEY, lost=FOUND),
 ]
 LIVE = {State.CREATED, State.RUNNING, State.PAUSING, State.PAUSED, State.RESUMING}
 
@@ -115,7 +120,13 @@ def inputs_for(record: Record | None) -> list[Input]:
         *(HealEnded(epoch=epoch, op_id="op9", failure=FAILURE) for epoch in epochs),
         DestroyEnded(),
         DestroyEnded(failure=FAILURE),
-        Recovered(),
+        *(Recovered(boot_id=boot_id) for boot_id in ("", "boot1", "boot2")),
+        *(
+            Rediscovered(record=found, evidence=evidence, why="no file", boot_id=boot_id)
+            for found, evidence, boot_id in itertools.product(
+                (FOUND, replace(FOUND, handle=None)), EVIDENCE, ("boot1", "boot2")
+            )
+        ),
     ]
     return [*REQUESTS, *calls, *returns, *answers, *rest]
 
@@ -147,7 +158,7 @@ def test_every_pair_is_decided_and_no_rule_is_broken() -> None:
 
 def check(before: Record | None, happened: Input, decision: Decision) -> None:
     after = decision.record
-    check_writing(before, decision)
+    check_writing(before, happened, decision)
     check_keys(before, decision)
     if before is not None:
         check_endings(before, happened, after, decision)
@@ -164,7 +175,7 @@ def check(before: Record | None, happened: Input, decision: Decision) -> None:
         assert sum(isinstance(effect, ways) for effect in decision.effects) == 1
 
 
-def check_writing(before: Record | None, decision: Decision) -> None:
+def check_writing(before: Record | None, happened: Input, decision: Decision) -> None:
     """A change that others may rely on is written, once, by a cause that may write it."""
     after = decision.record
     states = (before.state if before else None, after.state if after else None)
@@ -176,7 +187,10 @@ def check_writing(before: Record | None, decision: Decision) -> None:
     assert entry.before is states[0]
     if after is not None:
         assert entry.after is after.state
-        assert after.revision == entry.revision == (before.revision if before else 0) + 1
+        lost = isinstance(happened, Rediscovered | DeleteRequested) and before is None
+        known = after.created_at_ns if lost else before.revision if before else 0
+        assert after.revision == entry.revision
+        assert after.revision > known if lost else after.revision == known + 1
     if entry.before is not entry.after:
         assert entry.cause in EDGES[entry.before, entry.after]
 
@@ -192,7 +206,12 @@ def check_endings(
         assert after.state is State.DELETED
     if before.state is State.EXITED:
         assert after.state in {State.EXITED, State.DELETED}
+    if after.state is State.CREATED:
+        assert after.open is not None  # Nothing else would ever end that state.
     if after.state is State.EXITED and before.state in LIVE:
+        if isinstance(happened, Recovered):
+            assert (before.boot_id, happened.boot_id) == ("boot1", "boot2")
+            return
         assert isinstance(happened, Observed)
         assert isinstance(happened.evidence, Ended | Gone)
         assert happened.incarnation == before.incarnation
@@ -272,11 +291,14 @@ def check_progress(before: Record, happened: Input, decision: Decision) -> None:
 
 
 def check_destruction(before: Record, happened: Input, decision: Decision) -> None:
-    """Only a deletion destroys, an undone create, or the end of a dead record's time."""
+    """Only a deletion destroys, an undone create, the end of a dead record's time, or its host's."""
     if not any(isinstance(effect, Destroy) for effect in decision.effects):
         return
     assert decision.record is not None
-    assert decision.record.tombstone_at_ns
+    assert decision.record.tombstone_at_ns or decision.record.leftovers
+    if isinstance(happened, Recovered) and not before.leftovers:
+        assert before.tombstone_at_ns or happened.boot_id == "boot2"
+        return
     if isinstance(happened, Observed):
         assert is_half_made(before)
     if before.diverged is not None and not before.finished_at_ns:
