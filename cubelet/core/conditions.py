@@ -19,10 +19,17 @@ class ConditionKind(enum.StrEnum):
     UNSEEN = "UNSEEN"
     #: The shim and the second witness disagree.
     DIVERGED = "DIVERGED"
-    #: The next commit must be a full one: an opaque restore has made every base useless.
+    #: The next commit must be a full one: an opaque restore has made every base useless, or which
+    #: it is was lost with the record.
     BINDINGS_INVALID = "BINDINGS_INVALID"
     #: The last attempt to remove a deleted sandbox failed.
     DELETE_FAILED = "DELETE_FAILED"
+    #: Of the node, and shown at every sandbox: the store takes no changes, so they are refused.
+    DEGRADED_STORE = "DEGRADED_STORE"
+    #: Of the node: something lies here that belongs to no record.
+    ORPHANS = "ORPHANS"
+    #: Of the node: the store was lost, and not every sandbox that lives here is known again.
+    REBUILDING = "REBUILDING"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,10 @@ def _bindings_invalid(record: Record) -> Condition | None:
     if not record.bindings.invalid:
         return None
     since_ns = record.bindings.runtime.attached_at_ns
-    evidence = "it was restored from an image that no catalog has; the next commit is a full one"
+    cause = "it was restored from an image that no catalog has"
+    if record.remade_why:
+        cause = "its record was lost, and nothing else tells what its memory builds on"
+    evidence = f"{cause}; the next commit is a full one"
     return Condition(kind=ConditionKind.BINDINGS_INVALID, since_ns=since_ns, evidence=evidence)
 
 

@@ -86,9 +86,12 @@ def _again(
 
 
 def expire(record: Record, now: Now, *, ttl_s: float) -> Decision:
-    """Let a dead record go, with what it left on disk, once its time is over."""
+    """Let a dead record go, with what it left on disk, once its time is over.
+
+    What a restart of the host left is removed before, again where that failed.
+    """
     if now.mono_s - record.finished_mono_s < ttl_s:
-        return keep(record)
+        return keep(record, Destroy()) if record.leftovers else keep(record)
     after = replace(record, tombstone_at_ns=now.wall_ns, epoch=record.epoch + 1)
     detail = f"it ended more than {ttl_s:g} s ago"
     return write(record, after, now=now, cause=Cause.SWEEP, detail=detail, effects=(Destroy(),))
@@ -105,7 +108,7 @@ def undo_create(record: Record, now: Now, cause: Cause) -> Decision:
 def destroy_ended(record: Record, happened: DestroyEnded, now: Now) -> Decision:
     """A deleted sandbox is forgotten once nothing of it is left; else the record says why."""
     if not record.tombstone_at_ns:
-        return keep(record)
+        return _swept(record, happened, now)
     op, failure = record.open, happened.failure
     effects: tuple[Effect, ...] = (CompleteDeletes(fault=failure),)
     outcomes: tuple[Outcome, ...] = ()
@@ -129,6 +132,15 @@ def destroy_ended(record: Record, happened: DestroyEnded, now: Now) -> Decision:
         effects=effects,
         outcomes=outcomes,
     )
+
+
+def _swept(record: Record, happened: DestroyEnded, now: Now) -> Decision:
+    """A dead sandbox of an earlier boot has left nothing any more; its record stays its time."""
+    if not record.leftovers or happened.failure is not None:
+        return keep(record)
+    after = replace(record, leftovers=False)
+    detail = "what it left on disk was removed"
+    return write(record, after, now=now, cause=Cause.RECOVERY, detail=detail, synced=False)
 
 
 def deleted_while_created(record: Record) -> Fault:

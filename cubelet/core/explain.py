@@ -62,7 +62,7 @@ def explain(
     found = conditions(record, now, policy)
     return Explanation(
         record=record,
-        why=_why(record, now),
+        why=_why(record, now) + _remade(record),
         conditions=found,
         next_steps=_next_steps(record, policy, look_in_s=look_in_s, round_in_s=round_in_s),
         ways_out=_ways_out(record, found),
@@ -110,6 +110,12 @@ def _why(record: Record, now: Now) -> str:
     return "it was started, and was last seen running"
 
 
+def _remade(record: Record) -> str:
+    if not record.remade_why:
+        return ""
+    return f"; its record was made anew from what is on the host ({record.remade_why})"
+
+
 def _standing(op: Operation) -> str:
     failure = f": {op.failure.message}" if op.failure else ""
     match op.call:
@@ -132,7 +138,9 @@ def _next_steps(
     if record.tombstone_at_ns:
         return (Step(what="its removal is tried again", in_s=round_in_s),)
     if record.finished_at_ns:
-        return (Step(what=f"its record goes {policy.dead_ttl_s:g} s after its end"),)
+        goes = Step(what=f"its record goes {policy.dead_ttl_s:g} s after its end")
+        removal = Step(what="what it left on disk is removed", in_s=round_in_s)
+        return (removal, goes) if record.leftovers else (goes,)
     if op is not None and op.call is Call.IN_FLIGHT:
         limit_s = call_limit_s(op.kind, policy)
         return (Step(what=f"the runtime answers, or its {limit_s:g} s are over and it is asked"),)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cubelet.core.bindings import Catalog
 from cubelet.core.evidence import Evidence
 from cubelet.core.faults import Fault
-from cubelet.core.model import Call, Handle, Key, OpKind, Outcome, State
+from cubelet.core.model import Call, Handle, Key, OpKind, Outcome, Record, State
 from cubelet.core.spec import Spec
 
 
@@ -62,6 +62,8 @@ class CreateRequested(Asked):
     spec: Spec
     #: As in the runtime's capabilities.
     opaque_restore: bool = False
+    #: Of the host as it runs now; "" where it is not known.
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,13 @@ class RepairRequested(Asked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRequested(Asked):
-    """Always accepted; deletion wins over everything."""
+    """Always accepted; deletion wins over everything.
+
+    `lost` is the record beside a sandbox of which the store has none, and whose shim may never
+    answer: it can be deleted all the same.
+    """
+
+    lost: Record | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +190,26 @@ class DestroyEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """The record was read from disk by a new agent: whatever was in flight is so no more."""
+    """The record was read from disk by a new agent: whatever was in flight is so no more.
+
+    `boot_id` is that of the host now, "" where it is not known.
+    """
+
+    boot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rediscovered:
+    """A sandbox was found on the host whose record the store has lost.
+
+    `record` is the one that it was created with, which lies beside it, with its shim's handle;
+    `evidence` what its shim said now; `why` what became of the store's own record.
+    """
+
+    record: Record
+    evidence: Evidence
+    why: str
+    boot_id: str = ""
 
 
 #: What comes from a caller, who waits for the answer under the request's op_id.
@@ -205,4 +232,5 @@ Input = (
     | HealEnded
     | DestroyEnded
     | Recovered
+    | Rediscovered
 )

@@ -15,6 +15,7 @@ from cubelet.core import (
     keys,
     observe,
     recovery,
+    rediscovery,
     requests,
     snapshots,
     sweep,
@@ -35,6 +36,7 @@ from cubelet.core.inputs import (
     Observed,
     PauseRequested,
     Recovered,
+    Rediscovered,
     RepairRequested,
     Request,
     ResumeRequested,
@@ -51,6 +53,8 @@ def step(  # noqa: C901, PLR0911 - one arm for each input of the closed union.
     """Decide what one input means for one sandbox; `record` None: there is none (any more)."""
     if isinstance(happened, Asked):
         return keys.known(record, happened) or _requested(record, happened, now)
+    if isinstance(happened, Rediscovered):
+        return rediscovery.rediscovered(record, happened, now)
     if record is None:
         # What is left of a sandbox that is gone: a late call, an answer, a hint.
         return keep(None)
@@ -70,7 +74,7 @@ def step(  # noqa: C901, PLR0911 - one arm for each input of the closed union.
         case DestroyEnded():
             return endings.destroy_ended(record, happened, now)
         case Recovered():
-            return recovery.recovered(record, now)
+            return recovery.recovered(record, happened, now, policy)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -81,6 +85,8 @@ def _requested(  # noqa: PLR0911 - one arm for each request of the closed union.
     if record is None:
         if isinstance(request, CreateRequested):
             return requests.create(request, now)
+        if isinstance(request, DeleteRequested) and request.lost is not None:
+            return rediscovery.deleted(request.lost, request, now)
         return requests.refuse_unknown(request)
     match request:
         case CreateRequested():

@@ -107,7 +107,7 @@ class Handle:
     """Where a sandbox's shim is and which processes are its own, by identity.
 
     Start times are in the kernel's ticks since boot (/proc/PID/stat, field 22): a process id alone
-    may belong to somebody else by now.
+    may belong to somebody else by now, and so may both in another boot of the host.
     """
 
     address: str
@@ -118,6 +118,8 @@ class Handle:
     pid_start_ticks: int
     #: The runtime's restore generation as it was created.
     generation: int = 0
+    #: The boot that the start times count from; "" where a handle was made before this was noted.
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,12 @@ class Record:
     #: Whether a resume of it is a restore from an image that no catalog has (a capability of its
     #: runtime, fixed when it is created).
     opaque_restore: bool = False
+    #: The boot of the host that its sandbox lives in, or has ended in; "" where that was not noted.
+    boot_id: str = ""
+    #: A restart of the host has ended it, and what it left on disk is still to be removed.
+    leftovers: bool = False
+    #: Why this record was made anew from what was found on the host; "" where it never was.
+    remade_why: str = ""
     bindings: Bindings = field(default_factory=Bindings)
     open: Operation | None = None
     #: Set for ever once a delete was accepted.

@@ -36,7 +36,7 @@ def observed(record: Record, happened: Observed, now: Now, policy: Policy) -> De
         return undo_create(record, now, Cause.RECOVERY if recovering else Cause.SETTLE)
     if not _is_fresh(record, happened):
         return _overtaken(record, happened, now, policy)
-    happened = replace(happened, evidence=_of_this_process(record, happened.evidence))
+    happened = replace(happened, evidence=of_this_process(record, happened.evidence))
     seen = _bindings_followed(_seen(record, happened, now), happened.evidence, now)
     if isinstance(happened.evidence, Contradicted):
         return divergence.contradicted(
@@ -93,7 +93,7 @@ def _steady(record: Record, seen: Record, happened: Observed, now: Now) -> Decis
     return write(record, after, now=now, cause=happened.cause, detail=detail)
 
 
-def _of_this_process(record: Record, evidence: Evidence) -> Evidence:
+def of_this_process(record: Record, evidence: Evidence) -> Evidence:
     """An answer about another process than ours is none: the shim's id, or its pid, is reused."""
     handle = record.handle
     if handle is None or not isinstance(evidence, Alive):

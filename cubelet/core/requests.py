@@ -31,6 +31,7 @@ def create(request: CreateRequested, now: Now) -> Decision:
         spec=request.spec,
         created_at_ns=now.wall_ns,
         opaque_restore=request.opaque_restore,
+        boot_id=request.boot_id,
     )
     return begin(None, record, OpKind.CREATE, request=request, now=now)
 

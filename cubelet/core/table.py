@@ -143,11 +143,18 @@ def _is_live(record: Record) -> bool:
 _OBSERVERS = frozenset(Cause) - {Cause.SWEEP}
 _ANY = frozenset(Cause)
 _RPC = frozenset({Cause.RPC})
+_RECOVERY = frozenset({Cause.RECOVERY})
 
 #: Every change of state, and who may write it. An edge to EXITED also needs evidence of the end.
 #: What begins an operation is a caller's alone; the sweep touches open operations and dead records.
 EDGES: Mapping[tuple[State | None, State], frozenset[Cause]] = {
     (None, State.CREATED): _RPC,
+    # Found on the host by a new agent whose store had lost the record.
+    (None, State.RUNNING): _RECOVERY,
+    (None, State.PAUSED): _RECOVERY,
+    (None, State.EXITED): _RECOVERY,
+    # The same: deleted before its shim has answered, or its create had been cut short.
+    (None, State.DELETED): _RPC | _RECOVERY,
     # By other causes only where the store refused the outcome, and a later look finds it running.
     (State.CREATED, State.RUNNING): _ANY,
     (State.RUNNING, State.PAUSING): _RPC,

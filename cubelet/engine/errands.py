@@ -19,6 +19,14 @@ RuntimeEffect = CallRuntime | Query | Heal | Destroy
 _Running = tuple[type[RuntimeEffect], int, Call | None, bool]
 
 
+def _kind_of(effect: RuntimeEffect, record: Record) -> _Running:
+    if isinstance(effect, Destroy):
+        return Destroy, 0, None, False  # Whoever wants it gone: there are never two of them.
+    phase = record.open.call if record.open else None
+    queued = isinstance(effect, Query) and effect.cause in BACKGROUND
+    return type(effect), record.epoch, phase, queued
+
+
 class Errands:
     """Starts effects and knows which have not ended. `ended` is called after each."""
 
@@ -45,9 +53,7 @@ class Errands:
 
     def start(self, effect: RuntimeEffect, record: Record, *, wanted: Callable[[], bool]) -> bool:
         """Run it as a task; False where the same one, about the same call, runs already."""
-        phase = record.open.call if record.open else None
-        queued = isinstance(effect, Query) and effect.cause in BACKGROUND
-        running = (type(effect), record.epoch, phase, queued)
+        running = _kind_of(effect, record)
         if running in self._running:
             return False
         self._running.add(running)

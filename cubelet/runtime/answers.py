@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cubelet.core.evidence import Alive, Contradicted, Ended, Evidence, Gone, NoAnswer, Status
 from cubelet.core.model import Handle
-from cubelet.runtime.identity import Identity
+from cubelet.runtime.identity import Identity, boot_id
 from shimclient import ConnectFailed, NotFound, ShimError, TransportLost
 from shimclient.task import Status as TaskStatus
 from shimclient.task import TaskState
@@ -22,12 +22,12 @@ _LIVING = {
 
 def shim_of(handle: Handle) -> Identity:
     """The shim process of a handle."""
-    return Identity(handle.shim_pid, handle.shim_start_ticks)
+    return _here(handle, Identity(handle.shim_pid, handle.shim_start_ticks))
 
 
 def init_of(handle: Handle) -> Identity:
     """The first process of a handle's sandbox."""
-    return Identity(handle.pid, handle.pid_start_ticks)
+    return _here(handle, Identity(handle.pid, handle.pid_start_ticks))
 
 
 def evidence_of(state: TaskState) -> Evidence:
@@ -69,6 +69,12 @@ def evidence_without_state(error: ShimError, handle: Handle) -> Evidence:
             return _gone_unless(init_of(handle), f"shim {shim.pid} is gone")
         case _:
             return NoAnswer(why=str(error))
+
+
+def _here(handle: Handle, process: Identity) -> Identity:
+    """The process, unless it was one of another boot: nobody is that process any more."""
+    now = boot_id()
+    return process if handle.boot_id in {"", now} or not now else Identity(process.pid, 0)
 
 
 def _gone_unless(init: Identity, why: str) -> Evidence:

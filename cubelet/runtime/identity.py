@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,15 @@ class Identity:
             finally:
                 loop.remove_reader(pidfd)
             return True
+
+
+@cache
+def boot_id() -> str:
+    """Of the host as it runs now; "" where the kernel does not say. Start times count from it."""
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def identify(pid: int) -> Identity | None:

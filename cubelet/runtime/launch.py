@@ -9,10 +9,11 @@ from typing import Final
 
 from cubelet.core.faults import Code, CubeletError, Reason
 from cubelet.core.model import Call, Handle, Record
+from cubelet.crashpoints import reach
 from cubelet.engine.ports import CallFailed
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.faults import call_failed, failed, not_started
-from cubelet.runtime.identity import Identity, identify
+from cubelet.runtime.identity import Identity, boot_id, identify
 from cubelet.runtime.kinds import Kind
 from cubelet.runtime.links import Links
 from cubelet.runtime.note import Note, handle_at, write_note
@@ -56,10 +57,12 @@ class Launcher:
 
     async def _launch(self, record: Record) -> Handle:
         place = place_of(self.config.state_dir, record.id)
+        reach("runtime.launch.begin")
         rootfs = await self._rootfs(record, place)
         self._refuse_taken(record, place)
         # Not in a thread: a thread would go on after a cancel, beside the removal that follows it.
         self._lay_down(record, place)
+        reach("runtime.bundle.made")
         link = self.links.of(record.id, place)
         link.read_log()
         shim = await start_shim(
@@ -72,9 +75,12 @@ class Launcher:
             timeout_s=_START_TIMEOUT_S,
             run=self.starter.run,
         )
+        reach("runtime.shim.started")
         handle = handle_at(shim.address, shim.version)
-        write_note(place, Note(record.incarnation, handle))
+        write_note(place, Note.of(record, handle))
+        reach("runtime.shim.noted")
         task = await link.task(shim.address, shim.version)
+        reach("runtime.shim.dialled")
         return await self._run(task, record, place, rootfs, handle)
 
     async def _run(
@@ -90,11 +96,14 @@ class Launcher:
             id=record.id, bundle=str(place.bundle), rootfs=rootfs, options=self.kind.options
         )
         pid = await task.create(request, local_timeout_s=None)
+        reach("runtime.task.created")
         info = await task.connect(record.id, local_timeout_s=None)
         known = replace(handle, version=task.version)
         handle = identified(known, shim_pid=info.shim_pid, pid=pid)
-        write_note(place, Note(record.incarnation, handle))
+        write_note(place, Note.of(record, handle))
+        reach("runtime.task.noted")
         await task.start(record.id, local_timeout_s=None)
+        reach("runtime.task.started")
         return handle
 
     async def _rootfs(self, record: Record, place: Place) -> list[task_pb2.Mount]:
@@ -121,9 +130,11 @@ class Launcher:
         """The folders and the bundle; the note first, as it says whose all the rest is."""
         place.bundle.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         place.bundle.mkdir(mode=_FOLDER_MODE)
-        write_note(place, Note(record.incarnation))
+        reach("runtime.folder.made")
+        write_note(place, Note.of(record))
         for folder in (place.upper, place.work) if self.kind.container else (place.home,):
             folder.mkdir(mode=0o755)
+        reach("runtime.folders.made")
         config = self.kind.config(record, place)
         if record.spec.snapshot:
             folder = folder_of(self.config.snapshots_dir, record.spec.snapshot)
@@ -153,6 +164,7 @@ def identified(handle: Handle, *, shim_pid: int, pid: int) -> Handle:
         shim_start_ticks=shim.start_ticks,
         pid=pid,
         pid_start_ticks=init.start_ticks,
+        boot_id=boot_id(),
     )
 
 

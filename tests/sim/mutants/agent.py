@@ -7,8 +7,9 @@ from dataclasses import replace
 from cubelet.core import recovery
 from cubelet.core.edges import keep
 from cubelet.core.effects import Decision
-from cubelet.core.inputs import Input
+from cubelet.core.inputs import Input, Recovered
 from cubelet.core.model import Call, Now, Record
+from cubelet.core.policy import Policy
 from cubelet.engine.engine import Engine
 from cubelet.engine.fleet import Fleet
 from cubelet.engine.worker import Worker
@@ -37,8 +38,8 @@ def open_intents_forgotten_at_recovery() -> tuple[Change, ...]:
     """A new agent forgets the operation that the old one had begun."""
     real = recovery.recovered
 
-    def lax(record: Record, now: Now) -> Decision:
-        return real(replace(record, open=None), now)
+    def lax(record: Record, happened: Recovered, now: Now, policy: Policy) -> Decision:
+        return real(replace(record, open=None), happened, now, policy)
 
     return (Change(recovery, "recovered", lax),)
 
@@ -47,8 +48,8 @@ def open_intents_forgotten_at_recovery() -> tuple[Change, ...]:
 def calls_still_in_flight_at_recovery() -> tuple[Change, ...]:
     """A new agent waits for the calls of the old one."""
 
-    def lax(record: Record, now: Now) -> Decision:
-        return keep(record) if record.open else real(record, now)
+    def lax(record: Record, happened: Recovered, now: Now, policy: Policy) -> Decision:
+        return keep(record) if record.open else real(record, happened, now, policy)
 
     real = recovery.recovered
     return (Change(recovery, "recovered", lax),)
@@ -59,8 +60,8 @@ def calls_taken_for_over_at_recovery() -> tuple[Change, ...]:
     """A new agent takes the old one's calls for answered, and settles them by its first look."""
     real = recovery.recovered
 
-    def lax(record: Record, now: Now) -> Decision:
-        decided = real(record, now)
+    def lax(record: Record, happened: Recovered, now: Now, policy: Policy) -> Decision:
+        decided = real(record, happened, now, policy)
         after = decided.record
         if after is None or after.open is None:
             return decided
@@ -75,8 +76,8 @@ def keys_dropped_at_recovery() -> tuple[Change, ...]:
     """A new agent drops the keys of the operations that it takes over."""
     real = recovery.recovered
 
-    def lax(record: Record, now: Now) -> Decision:
-        decided = real(record, now)
+    def lax(record: Record, happened: Recovered, now: Now, policy: Policy) -> Decision:
+        decided = real(record, happened, now, policy)
         after = decided.record
         if after is None or after.open is None:
             return decided

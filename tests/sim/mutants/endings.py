@@ -7,8 +7,16 @@ from dataclasses import replace
 from cubelet.core import calls, endings, observe, recovery, requests, sweep
 from cubelet.core.edges import keep, write
 from cubelet.core.effects import CompleteDeletes, Decision, Forget
-from cubelet.core.inputs import CallReturned, Cause, CreateRequested, DeleteRequested, DestroyEnded
+from cubelet.core.inputs import (
+    CallReturned,
+    Cause,
+    CreateRequested,
+    DeleteRequested,
+    DestroyEnded,
+    Recovered,
+)
 from cubelet.core.model import Now, OpKind, Record
+from cubelet.core.policy import Policy
 from cubelet.engine.worker import Worker
 from tests.sim.mutants.base import Change, mutant, unchecked
 
@@ -68,8 +76,8 @@ def tombstone_forgotten_at_recovery() -> tuple[Change, ...]:
     """A new agent takes a sandbox whose delete was accepted for a living one."""
     real = recovery.recovered
 
-    def lax(record: Record, now: Now) -> Decision:
-        return real(replace(record, tombstone_at_ns=0), now)
+    def lax(record: Record, happened: Recovered, now: Now, policy: Policy) -> Decision:
+        return real(replace(record, tombstone_at_ns=0), happened, now, policy)
 
     return (unchecked(), Change(recovery, "recovered", lax))
 

@@ -17,50 +17,50 @@ from tests.sim.mutants.base import Change, mutant, unchecked
 @mutant("R5", "I5")
 def silence_ends() -> tuple[Change, ...]:
     """A question without an answer counts as the end of the sandbox."""
-    real = observe._of_this_process
+    real = observe.of_this_process
 
     def fatal(record: Record, evidence: Evidence) -> Evidence:
         found = real(record, evidence)
         return Gone(why=found.why) if isinstance(found, NoAnswer) else found
 
-    return (Change(observe, "_of_this_process", fatal),)
+    return (Change(observe, "of_this_process", fatal),)
 
 
 @mutant("R4", "I5", "I11")
 def unknown_counts_as_answer() -> tuple[Change, ...]:
     """A status of UNKNOWN, which containerd gives for a silent shim, counts as the end."""
-    real = observe._of_this_process
+    real = observe.of_this_process
 
     def fatal(record: Record, evidence: Evidence) -> Evidence:
         unknown = isinstance(evidence, NoAnswer) and "UNKNOWN" in evidence.why
         return Gone(why="status UNKNOWN") if unknown else real(record, evidence)
 
-    return (Change(observe, "_of_this_process", fatal),)
+    return (Change(observe, "of_this_process", fatal),)
 
 
 @mutant("R15", "I11")
 def start_time_not_compared() -> tuple[Change, ...]:
     """An answer about another process that has our process id by now is believed."""
-    real = observe._of_this_process
+    real = observe.of_this_process
 
     def lax(record: Record, evidence: Evidence) -> Evidence:
         known = replace(evidence, start_ticks=0) if isinstance(evidence, Alive) else evidence
         return real(record, known)
 
-    return (Change(observe, "_of_this_process", lax),)
+    return (Change(observe, "of_this_process", lax),)
 
 
 @mutant("R15", "R4", "I11")
 def pid_not_compared() -> tuple[Change, ...]:
     """A status that comes with process id 0 is believed."""
-    real = observe._of_this_process
+    real = observe.of_this_process
 
     def lax(record: Record, evidence: Evidence) -> Evidence:
         if isinstance(evidence, Alive) and evidence.pid == 0:
             return evidence
         return real(record, evidence)
 
-    return (Change(observe, "_of_this_process", lax),)
+    return (Change(observe, "of_this_process", lax),)
 
 
 @mutant("R6", "R11", "I11")
@@ -95,7 +95,7 @@ def overtaken_answer_applied() -> tuple[Change, ...]:
 @mutant("R16", "I3")
 def shim_believed_over_kernel() -> tuple[Change, ...]:
     """Where shim and second witness disagree, the shim is believed."""
-    real = observe._of_this_process
+    real = observe.of_this_process
 
     def trusting(record: Record, evidence: Evidence) -> Evidence:
         found = real(record, evidence)
@@ -103,7 +103,7 @@ def shim_believed_over_kernel() -> tuple[Change, ...]:
             return found
         return Alive(status=found.says, pid=found.pid)
 
-    return (Change(observe, "_of_this_process", trusting),)
+    return (Change(observe, "of_this_process", trusting),)
 
 
 @mutant("R16", "I21")

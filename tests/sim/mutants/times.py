@@ -9,7 +9,7 @@ from cubelet.core import conditions, converge, divergence, recovery, sweep
 from cubelet.core.edges import keep
 from cubelet.core.effects import CallRuntime, Decision
 from cubelet.core.endings import expire
-from cubelet.core.inputs import CallOverdue
+from cubelet.core.inputs import CallOverdue, Recovered
 from cubelet.core.model import Now, Operation, OpKind, Record
 from cubelet.core.policy import Policy, call_limit_s
 from cubelet.engine.errands import RuntimeEffect
@@ -75,8 +75,8 @@ async def _watch(worker: Worker, effect: CallRuntime) -> None:
 def stamps_from_the_future_kept() -> tuple[Change, ...]:
     """After a reboot the stamps of the old uptime are kept, though they lie in the future."""
 
-    def far(record: Record, now: Now) -> Decision:
-        return real(record, replace(now, mono_s=1e12))
+    def far(record: Record, happened: Recovered, now: Now, policy: Policy) -> Decision:
+        return real(record, happened, replace(now, mono_s=1e12), policy)
 
     real = recovery.recovered
     return (Change(recovery, "recovered", far),)

@@ -176,3 +176,20 @@ def test_a_forecast_leaves_out_what_only_answers_a_caller() -> None:
     seen = "pause reached: shim says PAUSED (pid 2); its call had failed: runc said no"
     assert foretold.would == (f"write PAUSING -> PAUSED: {seen}",)
     assert ConditionKind.OVERDUE not in {one.kind for one in explained(record, 1).conditions}
+
+
+def test_a_record_made_anew_says_so_and_why() -> None:
+    remade = replace(RUNNING, remade_why="the file was damaged")
+    told = explained(remade)
+    assert told.why.endswith("made anew from what is on the host (the file was damaged)")
+    invalid = explained(replace(remade, bindings=remade.bindings.invalidated(6)))
+    (condition,) = invalid.conditions
+    assert "its record was lost" in condition.evidence
+    (usual,) = explained(replace(RUNNING, bindings=remade.bindings.invalidated(6))).conditions
+    assert "restored from an image" in usual.evidence
+
+
+def test_what_the_host_left_is_said_to_be_removed() -> None:
+    first, second = explained(replace(EXITED, leftovers=True)).next_steps
+    assert first == Step(what="what it left on disk is removed", in_s=7.0)
+    assert second.what == "its record goes 3600 s after its end"

@@ -18,6 +18,7 @@ from tests.support.records import (
     DELETED,
     DIVERGED,
     EXITED,
+    FAILURE,
     PAUSED,
     RUNNING,
     after,
@@ -109,3 +110,85 @@ def test_stamps_from_before_the_hosts_restart_count_as_now() -> None:
     past = after(step(record, Recovered(), at(50), POLICY)).open
     assert past is not None
     assert past.started_at == record.open.started_at
+
+
+OTHER_BOOT = Recovered(boot_id="boot2")
+HOST = "gone: the host was restarted"
+
+
+@pytest.mark.parametrize("boot_id", ["", "boot1"])
+@pytest.mark.parametrize("noted", ["", "boot1"])
+def test_only_another_boot_that_is_known_ends_what_lived(noted: str, boot_id: str) -> None:
+    record = replace(RUNNING, boot_id=noted)
+    assert step(record, Recovered(boot_id=boot_id), at(1), POLICY).effects == ASKS
+    unknown = replace(RUNNING, boot_id="")
+    assert step(unknown, OTHER_BOOT, at(1), POLICY).effects == ASKS
+
+
+@pytest.mark.parametrize("record", [RUNNING, PAUSED, DIVERGED])
+def test_a_restart_of_the_host_ends_what_lived_unasked(record: Record) -> None:
+    decision = step(record, OTHER_BOOT, at(1), POLICY)
+    ended = after(decision)
+    assert (ended.state, ended.exit_code, ended.exit_reason) == (State.EXITED, None, HOST)
+    assert (ended.boot_id, ended.finished_mono_s) == ("boot2", at(1).mono_s)
+    assert decision.effects == (Destroy(),)
+    (entry,) = decision.entries
+    assert (entry.cause, entry.detail) == (Cause.RECOVERY, HOST)
+
+
+@pytest.mark.parametrize(
+    "record", [pausing(), resuming(Call.LOST), snapshotting(OpKind.COMMIT)], ids=["p", "r", "c"]
+)
+def test_an_operation_is_answered_as_cut_short_under_all_its_keys(record: Record) -> None:
+    failure = record.open.failure if record.open else None
+    decision = step(with_keys(record), OTHER_BOOT, at(1), POLICY)
+    assert (after(decision).state, after(decision).open) == (State.EXITED, None)
+    assert Destroy() in decision.effects
+    assert [outcome.key.value for outcome in decision.outcomes] == ["k", "k2"]
+    for outcome in decision.outcomes:
+        assert outcome.fault is not None
+        assert outcome.fault.retryable
+        known = failure.message if failure else "the host was restarted during the"
+        assert known in outcome.fault.message
+        assert "it is EXITED" in outcome.fault.message
+
+
+def test_an_answer_that_is_kept_already_is_not_kept_again() -> None:
+    record = with_keys(pausing(Call.LOST, answered=True))
+    assert record.open is not None
+    noted = replace(record, open=replace(record.open, noted=True))
+    assert step(noted, OTHER_BOOT, at(1), POLICY).outcomes == ()
+
+
+def test_a_create_that_the_host_cut_short_is_undone_unasked() -> None:
+    decision = step(with_keys(CREATED), OTHER_BOOT, at(1), POLICY)
+    assert (after(decision).state, decision.effects) == (State.DELETED, (Destroy(),))
+    gone = step(after(decision), DestroyEnded(), at(2), POLICY)
+    faults = [outcome.fault for outcome in gone.outcomes]
+    assert [fault.reason for fault in faults if fault] == [Reason.AGENT_RESTARTED] * 2
+
+
+def test_what_the_host_left_is_removed_until_it_is_gone_and_the_record_stays() -> None:
+    dead = after(step(RUNNING, OTHER_BOOT, at(1), POLICY))
+    failed = step(dead, DestroyEnded(failure=FAILURE), at(2), POLICY)
+    assert (failed.record, failed.persist) == (dead, False)
+    assert step(dead, Ticked(), at(12), POLICY).effects == (Destroy(),)
+    assert step(dead, OTHER_BOOT, at(13), POLICY).effects == (Destroy(),)
+    swept = step(dead, DestroyEnded(), at(14), POLICY)
+    kept = after(swept)
+    assert (kept.state, kept.leftovers) == (State.EXITED, False)
+    assert swept.entries[0].detail == "what it left on disk was removed"
+    assert step(kept, Ticked(), at(24), POLICY).effects == ()
+    assert step(kept, OTHER_BOOT, at(25), POLICY).effects == ()
+    assert after(step(kept, Ticked(), at(1 + POLICY.dead_ttl_s), POLICY)).state is State.DELETED
+
+
+def test_the_dead_of_an_earlier_boot_are_as_old_as_this_one() -> None:
+    dead = replace(EXITED, finished_mono_s=990.0)
+    kept = after(step(dead, OTHER_BOOT, at(0), POLICY))
+    assert (kept.finished_mono_s, kept.state) == (0.0, State.EXITED)
+    assert after(step(dead, Recovered(boot_id="boot1"), at(0), POLICY)).finished_mono_s == 990.0
+
+
+def test_deletions_go_on_after_a_restart_of_the_host() -> None:
+    assert step(DELETED, OTHER_BOOT, at(1), POLICY).effects == (Destroy(),)

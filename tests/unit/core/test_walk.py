@@ -291,7 +291,7 @@ def check_progress(before: Record, happened: Input, decision: Decision) -> None:
 
 
 def check_destruction(before: Record, happened: Input, decision: Decision) -> None:
-    """Only a deletion destroys, an undone create, the end of a dead record's time, or its host's."""
+    """Only a deletion destroys, an undone create, or a dead record's time or its host's end."""
     if not any(isinstance(effect, Destroy) for effect in decision.effects):
         return
     assert decision.record is not None
