@@ -12,7 +12,7 @@ from typing import Protocol
 from cubelet.core.bindings import CommitPlan, Snapshot
 from cubelet.core.effects import Entry
 from cubelet.core.evidence import Evidence
-from cubelet.core.faults import Fault
+from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.core.model import Call, Handle, Now, Outcome, Record
 from cubelet.core.spec import HttpHook, Spec
 
@@ -27,6 +27,20 @@ class CallFailed(Exception):
         super().__init__(fault.message)
         self.fault = fault
         self.call = call
+
+
+class StoreFailed(CubeletError):
+    """The store could not do what it was asked, and has done nothing of it.
+
+    `cause` is a name to count by, one of few: that of SQLite's primary result code, such as
+    SQLITE_FULL, or OTHER. `passing` False: it is no matter of the disk, and no store could do it.
+    """
+
+    def __init__(self, message: str, *, cause: str, passing: bool = True) -> None:
+        code = Code.UNAVAILABLE if passing else Code.INTERNAL
+        super().__init__(Fault(code=code, reason=Reason.STORE_FAILED, message=message))
+        self.cause = cause
+        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +194,17 @@ class Loaded:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     snapshots: Sequence[Snapshot] = ()
     unreadable_snapshots: Mapping[str, str] = field(default_factory=dict)
+    #: Why sandboxes may live here of which it knows nothing; "" where it knows all of them. It
+    #: stays over restarts until `Store.completed` was called.
+    incomplete: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """A copy of the store that was made while the agent went on."""
+
+    path: str
+    bytes: int
 
 
 class Store(Protocol):
@@ -193,7 +218,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Write one change whole or not at all; CubeletError (STORE_FAILED) where it was not."""
+        """Write one change whole or not at all; StoreFailed where it was not."""
         ...
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
@@ -203,7 +228,31 @@ class Store(Protocol):
     async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
         """What a request with this key was answered; None where it was not, or long ago.
 
-        Outlives the sandbox. At least the newest 10,000 of the last 24 hours are kept.
+        Outlives the sandbox. Kept are the newest 10,000 whatever their age, and of the others those
+        of the last 24 hours, up to 200,000 in all.
+        """
+        ...
+
+    async def completed(self) -> None:
+        """Note that all sandboxes that live here are known (again): `incomplete` is "" from now."""
+        ...
+
+    async def retain(self, now_ns: int) -> int:
+        """Drop what need not be kept any longer of journal and answers; how many rows that were.
+
+        Nothing else ever drops them. `now_ns` is the wall clock, as in their stamps.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """Write something small and sync it; StoreFailed where that fails."""
+        ...
+
+    async def backup(self, name: str) -> Backup:
+        """Copy the store while it is in use to a new file of that name, whole or not at all.
+
+        CubeletError: ALREADY_EXISTS where the name is taken, RESOURCE_EXHAUSTED while another
+        backup is made, UNAVAILABLE (STORE_FAILED) where it cannot be written.
         """
         ...
 

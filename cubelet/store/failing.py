@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cubelet.core.effects import Entry
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.model import Outcome
-from cubelet.engine.ports import Change, Loaded, Store
+from cubelet.engine.ports import Backup, Change, Loaded, Store
 
 
 class Failures:
@@ -46,7 +46,7 @@ class FailingStore:
 
     def __init__(self, inner: Store) -> None:
         self._inner = inner
-        #: The plan for `commit`.
+        #: The plan for `commit`, `completed`, `retain`, `probe` and `backup`.
         self.writes = Failures()
         #: The plan for `load`, `journal` and `outcome`.
         self.reads = Failures()
@@ -58,8 +58,7 @@ class FailingStore:
 
     async def commit(self, change: Change) -> None:
         """As the inner store, or STORE_FAILED and nothing written."""
-        if self.writes.due():
-            raise _failed("write to", "SQLITE_FULL")
+        self._write()
         await self._inner.commit(change)
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
@@ -72,9 +71,33 @@ class FailingStore:
         self._read()
         return await self._inner.outcome(sandbox_id, key)
 
+    async def completed(self) -> None:
+        """As the inner store, or STORE_FAILED and nothing written."""
+        self._write()
+        await self._inner.completed()
+
+    async def retain(self, now_ns: int) -> int:
+        """As the inner store, or STORE_FAILED and nothing dropped."""
+        self._write()
+        return await self._inner.retain(now_ns)
+
+    async def probe(self) -> None:
+        """As the inner store, or STORE_FAILED."""
+        self._write()
+        await self._inner.probe()
+
+    async def backup(self, name: str) -> Backup:
+        """As the inner store, or STORE_FAILED and no file."""
+        self._write()
+        return await self._inner.backup(name)
+
     async def close(self) -> None:
         """As the inner store."""
         await self._inner.close()
+
+    def _write(self) -> None:
+        if self.writes.due():
+            raise _failed("write to", "SQLITE_FULL")
 
     def _read(self) -> None:
         if self.reads.due():

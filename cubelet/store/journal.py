@@ -16,6 +16,7 @@ from cubelet.core.effects import Entry
 from cubelet.core.inputs import Cause
 from cubelet.core.model import State
 from cubelet.store import codec
+from cubelet.store.limits import Keep
 
 #: Lines that are looked at in one go.
 SLICE_LINES = 10_000
@@ -25,7 +26,9 @@ INSERT INTO journal
     (sandbox_id, incarnation, revision, epoch, at_ns, cause, before, after, op_id, detail)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_TRIM = "DELETE FROM journal WHERE seq <= ?"
+_OLDEST = "SELECT seq, at_ns FROM journal ORDER BY seq LIMIT ?"
+_NEWEST = "SELECT max(seq) FROM journal"
+_DROP = "DELETE FROM journal WHERE seq <= ?"
 _SPAN = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
 _LINES = """
 SELECT seq, sandbox_id, incarnation, revision, epoch, at_ns, cause, before, after, op_id, detail
@@ -35,13 +38,18 @@ ORDER BY seq DESC LIMIT ?
 """
 
 
-def append(conn: sqlite3.Connection, entries: Sequence[Entry], *, entries_max: int) -> None:
-    """Write the lines, then drop the oldest ones beyond `entries_max`."""
-    seq = 0
+def append(conn: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Write the lines."""
     for entry in entries:
-        seq = conn.execute(_APPEND, _values(entry)).lastrowid or 0
-    if seq > entries_max:
-        conn.execute(_TRIM, (seq - entries_max,))
+        conn.execute(_APPEND, _values(entry))
+
+
+def drop_oldest(conn: sqlite3.Connection, *, keep: Keep, now_ns: int, rows_max: int) -> int:
+    """Drop so many of those that need not be kept; how many that were."""
+    (newest,) = conn.execute(_NEWEST).fetchone()
+    oldest = conn.execute(_OLDEST, (rows_max,))
+    last = keep.last_to_go(oldest, newest=newest, now_ns=now_ns)
+    return conn.execute(_DROP, (last,)).rowcount if last else 0
 
 
 def slices(conn: sqlite3.Connection) -> range:

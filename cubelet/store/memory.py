@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Sequence
 
 from cubelet.core.effects import Entry
 from cubelet.core.model import Outcome
-from cubelet.engine.ports import Change, Loaded
+from cubelet.engine.ports import Backup, Change, Loaded
 from cubelet.store.limits import LIMITS, Limits
 from cubelet.store.operations import told_again
-from cubelet.store.problems import closed, snapshot_taken
+from cubelet.store.problems import backup_taken, closed, snapshot_taken
 
 
 class MemoryStore:
@@ -26,9 +25,11 @@ class MemoryStore:
         self._unreadable = dict(loaded.unreadable)
         self._unreadable_snapshots = loaded.unreadable_snapshots
         self._catalog = {snapshot.id: snapshot for snapshot in loaded.snapshots}
-        self._entries: deque[Entry] = deque(maxlen=limits.entries)
+        self._incomplete = loaded.incomplete
+        self._entries: list[Entry] = []
         self._outcomes: dict[tuple[str, str], Outcome] = {}
-        self._outcomes_max = limits.outcomes
+        self._backups: set[str] = set()
+        self._limits = limits
         self._closed = False
 
     def reopened(self) -> MemoryStore:
@@ -46,6 +47,7 @@ class MemoryStore:
             unreadable=dict(self._unreadable),
             snapshots=tuple(self._catalog.values()),
             unreadable_snapshots=self._unreadable_snapshots,
+            incomplete=self._incomplete,
         )
 
     async def commit(self, change: Change) -> None:
@@ -72,6 +74,35 @@ class MemoryStore:
         self._check_open()
         return self._outcomes.get((sandbox_id, key))
 
+    async def completed(self) -> None:
+        """All sandboxes that live here are known."""
+        self._check_open()
+        self._incomplete = ""
+
+    async def retain(self, now_ns: int) -> int:
+        """Drop what need not be kept any longer; how many that were."""
+        self._check_open()
+        lines = enumerate((entry.at_ns for entry in self._entries), 1)
+        going = self._limits.journal.last_to_go(lines, newest=len(self._entries), now_ns=now_ns)
+        del self._entries[:going]
+        answers = enumerate((outcome.at_ns for outcome in self._outcomes.values()), 1)
+        last = self._limits.outcomes.last_to_go(answers, newest=len(self._outcomes), now_ns=now_ns)
+        for name in list(self._outcomes)[:last]:
+            del self._outcomes[name]
+        return going + last
+
+    async def probe(self) -> None:
+        """Nothing can be in the way of a write."""
+        self._check_open()
+
+    async def backup(self, name: str) -> Backup:
+        """Take the name, and nothing else."""
+        self._check_open()
+        if name in self._backups:
+            raise backup_taken(name)
+        self._backups.add(name)
+        return Backup(path=f"{name}.db", bytes=0)
+
     async def close(self) -> None:
         """Refuse everything from now on."""
         self._closed = True
@@ -90,5 +121,3 @@ class MemoryStore:
             name = (outcome.sandbox_id, outcome.key.value)
             if self._outcomes.setdefault(name, outcome) is not outcome:
                 told_again(*name)
-        while len(self._outcomes) > self._outcomes_max:
-            del self._outcomes[next(iter(self._outcomes))]

@@ -1,10 +1,5 @@
 """Table `operations`: what requests with a key were answered, for when they are sent again.
 
-The newest `Limits.outcomes` are kept, whatever their age: an answer is forgotten only where so many
-came after it, so a node with fewer than that a day remembers each for longer than a day. A rule by
-count needs no clock, which may jump, and no search: numbers have no gaps, and each new outcome
-drops the one so far behind it.
-
 The first answer of a key stands, because somebody was told it. The core writes no second one while
 the first is remembered; if a bug makes it, that is logged, and the rest of the change is written.
 """
@@ -18,12 +13,15 @@ import structlog
 
 from cubelet.core.model import Outcome
 from cubelet.store import codec
+from cubelet.store.limits import Keep
 
 _PUT = """
 INSERT INTO operations (sandbox_id, key, op_id, at_ns, body) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (sandbox_id, key) DO NOTHING
 """
-_TRIM = "DELETE FROM operations WHERE seq <= ?"
+_OLDEST = "SELECT seq, at_ns FROM operations ORDER BY seq LIMIT ?"
+_NEWEST = "SELECT max(seq) FROM operations"
+_DROP = "DELETE FROM operations WHERE seq <= ?"
 _GET = "SELECT body FROM operations WHERE sandbox_id = ? AND key = ?"
 
 _log = structlog.get_logger("cubelet.store")
@@ -42,17 +40,19 @@ def row(outcome: Outcome) -> Row:
     )
 
 
-def put(conn: sqlite3.Connection, rows: Sequence[Row], *, outcomes_max: int) -> None:
-    """Write those whose key has no outcome yet, then drop the oldest beyond `outcomes_max`."""
-    seq = 0
+def put(conn: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Write those whose key has no outcome yet."""
     for it in rows:
-        written = conn.execute(_PUT, it)
-        if written.rowcount:
-            seq = written.lastrowid or 0
-        else:
+        if not conn.execute(_PUT, it).rowcount:
             told_again(it[0], it[1])
-    if seq > outcomes_max:
-        conn.execute(_TRIM, (seq - outcomes_max,))
+
+
+def drop_oldest(conn: sqlite3.Connection, *, keep: Keep, now_ns: int, rows_max: int) -> int:
+    """Drop so many of those that need not be kept; how many that were."""
+    (newest,) = conn.execute(_NEWEST).fetchone()
+    oldest = conn.execute(_OLDEST, (rows_max,))
+    last = keep.last_to_go(oldest, newest=newest, now_ns=now_ns)
+    return conn.execute(_DROP, (last,)).rowcount if last else 0
 
 
 def get(conn: sqlite3.Connection, sandbox_id: str, key: str) -> Outcome | None:

@@ -65,6 +65,12 @@ def snapshot_taken(snapshot_id: str) -> CubeletError:
     return error(Code.ALREADY_EXISTS, Reason.SNAPSHOT_EXISTS, message)
 
 
+def backup_taken(name: str) -> CubeletError:
+    """The error for a second backup of one name; the first is as it was."""
+    message = f"there is a backup {name} already; choose another name, or remove it"
+    return error(Code.ALREADY_EXISTS, Reason.BACKUP_EXISTS, message)
+
+
 def closed() -> CubeletError:
     """The error of every call after `close`."""
     message = "the store is closed, the agent is shutting down; ask again once it is back"

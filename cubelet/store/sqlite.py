@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,13 +13,17 @@ from typing import TypeVar
 from sqlite_utils import Database
 
 from cubelet.core.effects import Entry
-from cubelet.core.faults import CubeletError
+from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.core.ids import check_id
 from cubelet.core.model import Outcome
-from cubelet.engine.ports import Change, Loaded
-from cubelet.store import journal, meta, operations, sandboxes, schema, snapshots
+from cubelet.engine.ports import Backup, Change, Loaded
+from cubelet.store import backup, journal, meta, operations, sandboxes, schema, snapshots
 from cubelet.store.limits import LIMITS, Limits
-from cubelet.store.problems import fault_of
+from cubelet.store.problems import backup_taken, fault_of
 from cubelet.store.writer import Writer
+
+#: Rows that are dropped in one go, a few milliseconds for the changes that wait.
+RETAIN_ROWS = 1000
 
 T = TypeVar("T")
 
@@ -37,6 +42,7 @@ class SqliteStore:
     def __init__(self, path: Path, writer: Writer, *, limits: Limits) -> None:
         self._path = path
         self._limits = limits
+        self._backup: asyncio.Task[Backup] | None = None
         self.writer = writer
 
     @classmethod
@@ -60,7 +66,7 @@ class SqliteStore:
     async def commit(self, change: Change) -> None:
         """Write one change whole or not at all; it is synced, if it is to be, on return."""
         try:
-            apply = _applier(change, self._limits)
+            apply = _applier(change)
         except ValueError as problem:
             raise fault_of(problem, self._path, doing="write to") from problem
         await self._told(self.writer.write(apply, synced=change.synced), "write to")
@@ -82,9 +88,63 @@ class SqliteStore:
         reading = self.writer.read(lambda conn: operations.get(conn, sandbox_id, key))
         return await self._told(reading, "read an outcome in")
 
+    async def completed(self) -> None:
+        """Note that all sandboxes that live here are known."""
+        await self._told(
+            self.writer.write(lambda conn: meta.drop(conn, meta.INCOMPLETE)), "write to"
+        )
+
+    async def retain(self, now_ns: int) -> int:
+        """Drop what need not be kept any longer, a slice at a time; how many rows that were."""
+        dropped = 0
+        for drop in (
+            partial(journal.drop_oldest, keep=self._limits.journal),
+            partial(operations.drop_oldest, keep=self._limits.outcomes),
+        ):
+            count = 1
+            while count:
+                job = partial(drop, now_ns=now_ns, rows_max=RETAIN_ROWS)
+                count = await self._told(self.writer.write(job, synced=False), "write to")
+                dropped += count
+        return dropped
+
+    async def probe(self) -> None:
+        """Write something small, synced."""
+        await self._told(self.writer.write(_probe), "write to")
+
+    async def backup(self, name: str) -> Backup:
+        """Copy the store to `backups/NAME.db` beside it. Who stops waiting does not stop it."""
+        check_id(name, "backup")
+        if self._backup is not None and not self._backup.done():
+            message = "another backup is being made; try again when it is done"
+            raise error(Code.RESOURCE_EXHAUSTED, Reason.TOO_BUSY, message)
+        self._backup = asyncio.create_task(self._copied(name), name="cubelet-backup")
+        return await asyncio.shield(self._backup)
+
     async def close(self) -> None:
-        """Write what waits, then close."""
+        """Write what waits, then close; a backup that is being made comes to nothing."""
         await self.writer.close()
+        if self._backup is not None:
+            await asyncio.wait([self._backup])
+
+    async def _copied(self, name: str) -> Backup:
+        target = self._path.parent / "backups" / f"{name}.db"
+        if target.exists():
+            raise backup_taken(name)
+        writer, doing = self.writer, f"make backup {name} of"
+        part = await self._told(asyncio.to_thread(backup.begin, target), doing)
+        try:
+            await self._told(
+                writer.read(
+                    lambda conn: backup.copy(conn, part, between=lambda: writer.take_turns(conn))
+                ),
+                doing,
+            )
+            size = await self._told(asyncio.to_thread(backup.finish, part, target), doing)
+        except BaseException:
+            backup.remove(part)
+            raise
+        return Backup(path=str(target), bytes=size)
 
     async def _told(self, work: Awaitable[T], doing: str) -> T:
         try:
@@ -103,10 +163,15 @@ def _load(conn: sqlite3.Connection) -> Loaded:
         unreadable=unreadable,
         snapshots=catalog,
         unreadable_snapshots=unusable,
+        incomplete=meta.get(conn, meta.INCOMPLETE) or "",
     )
 
 
-def _applier(change: Change, limits: Limits) -> Callable[[sqlite3.Connection], None]:
+def _probe(conn: sqlite3.Connection) -> None:
+    meta.put(conn, meta.PROBES, str(int(meta.get(conn, meta.PROBES) or 0) + 1))
+
+
+def _applier(change: Change) -> Callable[[sqlite3.Connection], None]:
     """The change as statements; all is encoded here, so that it fails its own caller."""
     row = sandboxes.row(change.record) if change.record is not None else None
     outcomes = [operations.row(outcome) for outcome in change.outcomes]
@@ -117,20 +182,23 @@ def _applier(change: Change, limits: Limits) -> Callable[[sqlite3.Connection], N
             sandboxes.remove(conn, change.id)
         else:
             sandboxes.put(conn, row)
-        journal.append(conn, change.entries, entries_max=limits.entries)
-        operations.put(conn, outcomes, outcomes_max=limits.outcomes)
+        journal.append(conn, change.entries)
+        operations.put(conn, outcomes)
         snapshots.put(conn, taken)
 
     return apply
 
 
 def _connect(path: Path, *, boot_id: str, now_ns: int) -> sqlite3.Connection:
-    if path.exists():
+    made = not path.exists()
+    if not made:
         _look(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     conn = sqlite3.connect(path, isolation_level=None)
     try:
         _prepare(conn, boot_id=boot_id, now_ns=now_ns)
+        if made:
+            meta.put(conn, meta.INCOMPLETE, "there was no file")
     except BaseException:
         conn.close()
         raise

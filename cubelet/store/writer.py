@@ -74,16 +74,15 @@ class Writer:
         self._thread.start()
         await asyncio.shield(self._opened)
 
-    async def write(
-        self, run: Callable[[sqlite3.Connection], None], *, synced: bool = True
-    ) -> None:
-        """Run it in a transaction; returns when that is committed, raises what failed.
+    async def write(self, run: Callable[[sqlite3.Connection], T], *, synced: bool = True) -> T:
+        """Run it in a transaction; its value when that is committed, or what failed is raised.
 
         A synced one is on the disk then, with all before it; another with the operating system.
 
         CubeletError: RESOURCE_EXHAUSTED where too much waits, UNAVAILABLE where it is closed.
         """
-        await self._submit(run, writes=True, synced=synced)
+        value: T = await self._submit(run, writes=True, synced=synced)
+        return value
 
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """Run it after everything that was given before; its value, or what it raised."""
@@ -113,6 +112,16 @@ class Writer:
         return job.future
 
     # From here on down to `_tell`: in the thread.
+
+    def take_turns(self, conn: sqlite3.Connection) -> bool:
+        """For a long job, in its midst: do some of what waits; False where the store is to close.
+
+        Not within a transaction of the job's.
+        """
+        if self._queue.empty() or self._round(conn):
+            return True
+        self._queue.put(None)  # For the thread, once the job has come to its end.
+        return False
 
     def _main(self) -> None:
         try:
@@ -152,25 +161,26 @@ class Writer:
 
     def _write(self, conn: sqlite3.Connection, group: Sequence[_Job]) -> list[_Outcome]:
         """All in one transaction; where that fails, each in its own, still in order."""
-        problem = self._transact(conn, group)
+        outcomes, problem = self._transact(conn, group)
         if problem is None or len(group) == 1:
-            return [(job, None, problem) for job in group]
-        return [(job, None, self._transact(conn, [job])) for job in group]
+            return outcomes
+        return [self._transact(conn, [job])[0][0] for job in group]
 
-    def _transact(self, conn: sqlite3.Connection, group: Sequence[_Job]) -> Exception | None:
+    def _transact(
+        self, conn: sqlite3.Connection, group: Sequence[_Job]
+    ) -> tuple[list[_Outcome], Exception | None]:
         try:
             self._set_synced(conn, synced=any(job.synced for job in group))
             conn.execute("BEGIN IMMEDIATE")
-            for job in group:
-                job.run(conn)
+            outcomes: list[_Outcome] = [(job, job.run(conn), None) for job in group]
             conn.execute("COMMIT")
         except Exception as problem:  # noqa: BLE001  # Handed to who gave the job.
             # Where this fails too, the next BEGIN does, and says so to its caller.
             with contextlib.suppress(sqlite3.Error):
                 conn.rollback()
-            return problem
+            return [(job, None, problem) for job in group], problem
         self.transactions += 1
-        return None
+        return outcomes, None
 
     def _set_synced(self, conn: sqlite3.Connection, *, synced: bool) -> None:
         """In WAL mode NORMAL leaves out the sync of a commit, and nothing else."""

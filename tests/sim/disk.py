@@ -10,7 +10,7 @@ from cubelet.core.bindings import Snapshot
 from cubelet.core.effects import Entry
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.model import Outcome, Record
-from cubelet.engine.ports import Change, Loaded
+from cubelet.engine.ports import Backup, Change, Loaded
 from tests.sim.world import World
 
 
@@ -54,6 +54,8 @@ class Disk:
         #: Until when every commit is refused, and why.
         self.broken_until_s = 0.0
         self.broken_why = ""
+        #: Why the store may not know every sandbox; "" where it does.
+        self.incomplete = ""
         #: From then on commits were quick and none was refused.
         self.good_since_s = 0.0
         #: When an agent last had everything that is on it.
@@ -74,6 +76,12 @@ class Disk:
         self._free_at_s = max(self._free_at_s, world.now_s) + self._takes_s(synced=change.synced)
         world.after(self._free_at_s - world.now_s, self._land, pending)
         return pending.reply
+
+    def check(self) -> None:
+        """Refuse as a commit would be refused now."""
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
 
     def unsynced(self, sandbox_id: str) -> bool:
         """Whether a power cut now could lose the last change of this sandbox."""
@@ -168,6 +176,7 @@ class Store:
         return Loaded(
             records=[tables.records[key] for key in sorted(tables.records)],
             snapshots=list(tables.snapshots.values()),
+            incomplete=self._disk.incomplete,
         )
 
     async def commit(self, change: Change) -> None:
@@ -183,6 +192,25 @@ class Store:
     async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
         """See the port."""
         return self._disk.tables.outcomes.get((sandbox_id, key))
+
+    async def completed(self) -> None:
+        """See the port."""
+        self._disk.check()
+        self._disk.incomplete = ""
+
+    async def retain(self, now_ns: int) -> int:
+        """Keeps everything: checkers look at all that was ever written."""
+        del now_ns
+        return 0
+
+    async def probe(self) -> None:
+        """See the port."""
+        self._disk.check()
+
+    async def backup(self, name: str) -> Backup:
+        """A name, and no more."""
+        self._disk.check()
+        return Backup(path=f"{name}.db", bytes=0)
 
     async def close(self) -> None:
         """Nothing to do."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cubelet.core.effects import Entry
 from cubelet.core.model import Outcome, Record
-from cubelet.engine.ports import Change, Loaded
+from cubelet.engine.ports import Backup, Change, Loaded
 from cubelet.store.memory import MemoryStore
 
 
@@ -58,6 +58,18 @@ class RecordingStore:
 
     async def outcome(self, sandbox_id: str, key: str) -> Outcome | None:
         return await self.inner.outcome(sandbox_id, key)
+
+    async def completed(self) -> None:
+        await self.inner.completed()
+
+    async def retain(self, now_ns: int) -> int:
+        return await self.inner.retain(now_ns)
+
+    async def probe(self) -> None:
+        await self.inner.probe()
+
+    async def backup(self, name: str) -> Backup:
+        return await self.inner.backup(name)
 
     async def close(self) -> None:
         await self.inner.close()

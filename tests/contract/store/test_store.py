@@ -3,78 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from cubelet.core.effects import Entry
 from cubelet.core.faults import Code, CubeletError, Reason
 from cubelet.engine.ports import Change, Loaded, Store
-from cubelet.store.failing import FailingStore
-from cubelet.store.limits import Limits
-from cubelet.store.memory import MemoryStore
-from cubelet.store.sqlite import SqliteStore
+from tests.contract.store.disks import FRESH, Disk
 from tests.contract.store.samples import AWKWARD, change, entry, outcome, record, snapshot
-from tests.support.stores import RecordingStore
-
-ENTRIES_MAX = 50
-OUTCOMES_MAX = 5
-LIMITS = Limits(entries=ENTRIES_MAX, outcomes=OUTCOMES_MAX)
-
-
-class Disk(Protocol):
-    """Where one store after another finds the same things."""
-
-    async def open(self) -> Store: ...
-
-
-class SqliteDisk:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    async def open(self) -> Store:
-        return await SqliteStore.open(self.path / "store.db", boot_id="b", now_ns=1, limits=LIMITS)
-
-
-class MemoryDisk:
-    def __init__(self, path: Path) -> None:
-        del path
-        self.store = MemoryStore(limits=LIMITS)
-
-    async def open(self) -> Store:
-        self.store = self.store.reopened()
-        return self.store
-
-
-class RecordingDisk:
-    def __init__(self, path: Path) -> None:
-        del path
-        self.store = RecordingStore(inner=MemoryStore(limits=LIMITS))
-
-    async def open(self) -> Store:
-        self.store = self.store.reopened()
-        return self.store
-
-
-class FailingDisk(SqliteDisk):
-    async def open(self) -> Store:
-        return FailingStore(await super().open())
-
-
-@pytest.fixture(params=[SqliteDisk, MemoryDisk, FailingDisk, RecordingDisk])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Disk:
-    made: Disk = request.param(tmp_path)
-    return made
-
-
-@pytest.fixture
-async def store(disk: Disk) -> AsyncIterator[Store]:
-    opened = await disk.open()
-    yield opened
-    await opened.close()
 
 
 async def again(disk: Disk, store: Store) -> Loaded:
@@ -92,7 +30,7 @@ def revisions(entries: Sequence[Entry]) -> list[int]:
 
 
 async def test_a_new_store_is_empty(store: Store) -> None:
-    assert await store.load() == Loaded(records=(), unreadable={}, snapshots=())
+    assert await store.load() == Loaded(incomplete=FRESH)
     assert await store.journal("box", limit=10) == ()
     assert await store.journal("", limit=10) == ()
     assert await store.outcome("box", "key") is None
@@ -148,12 +86,6 @@ async def test_the_journal_of_all_gives_the_newest_of_all(store: Store) -> None:
     assert await store.journal("", limit=3) == expected
     assert len(await store.journal("", limit=100)) == 6
     assert await store.journal("", limit=0) == ()
-
-
-async def test_the_journal_drops_the_oldest_beyond_its_limit(store: Store) -> None:
-    for revision in range(1, ENTRIES_MAX + 11):
-        await store.commit(change(revision=revision))
-    assert revisions(await store.journal("box", limit=1000)) == list(range(11, ENTRIES_MAX + 11))
 
 
 async def test_the_entries_of_one_change_keep_their_order(store: Store) -> None:
@@ -212,24 +144,6 @@ async def test_the_first_answer_of_a_key_stands_and_the_change_is_written(store:
     assert revisions(await store.journal("box", limit=9)) == [1, 2]
 
 
-async def test_the_oldest_outcomes_are_forgotten_beyond_the_limit(store: Store) -> None:
-    for number in range(1, OUTCOMES_MAX + 1):
-        await store.commit(answered(f"{number}"))
-        await store.commit(answered("1"))
-    assert await store.outcome("box", "1") == outcome("1")
-    await store.commit(answered("6", "7", "1"))
-    kept = [number for number in range(1, 8) if await store.outcome("box", f"{number}")]
-    assert kept == [3, 4, 5, 6, 7]
-
-
-async def test_a_forgotten_key_can_be_used_again(store: Store) -> None:
-    await store.commit(answered("key"))
-    await store.commit(answered(*(f"{number}" for number in range(OUTCOMES_MAX))))
-    assert await store.outcome("box", "key") is None
-    await store.commit(answered("key", failed=True))
-    assert await store.outcome("box", "key") == outcome("key", failed=True)
-
-
 async def test_the_catalog_comes_back_in_the_order_of_writing(disk: Disk, store: Store) -> None:
     taken = [snapshot(name, created_at_ns=at) for name, at in (("c", 2), ("a", 3), ("b", 1))]
     await store.commit(replace(change(), snapshots=taken[:1]))
@@ -254,7 +168,7 @@ async def test_a_name_that_is_taken_refuses_the_whole_change(disk: Disk, store: 
     assert "snap" in caught.value.fault.message
     assert await store.outcome("box", "key") is None
     assert revisions(await store.journal("", limit=9)) == [1]
-    kept = Loaded(records=(record(),), snapshots=(snapshot("snap"),))
+    kept = Loaded(records=(record(),), snapshots=(snapshot("snap"),), incomplete=FRESH)
     assert await again(disk, store) == kept
 
 
@@ -267,6 +181,10 @@ async def test_a_closed_store_refuses(store: Store) -> None:
         store.load(),
         store.journal("box", limit=1),
         store.outcome("box", "key"),
+        store.completed(),
+        store.retain(1),
+        store.probe(),
+        store.backup("copy"),
     )
     for call in calls:
         with pytest.raises(CubeletError) as caught:

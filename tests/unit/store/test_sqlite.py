@@ -71,7 +71,12 @@ async def test_a_clean_close_leaves_one_whole_file(path: Path) -> None:
         ("box", "PAUSING", 1)
     ]
     facts = dict(conn.execute("SELECT key, value FROM meta"))
-    assert facts == {"format": "1", "created_at_ns": "17", "boot_id": "boot"}
+    assert facts == {
+        "format": "1",
+        "created_at_ns": "17",
+        "boot_id": "boot",
+        "incomplete": "there was no file",
+    }
     conn.close()
 
 
@@ -81,7 +86,12 @@ async def test_opening_again_keeps_the_birth_and_notes_the_boot(path: Path) -> N
     await store.close()
     conn = sqlite3.connect(path)
     facts = dict(conn.execute("SELECT key, value FROM meta"))
-    assert facts == {"format": "1", "created_at_ns": "17", "boot_id": "next"}
+    assert facts == {
+        "format": "1",
+        "created_at_ns": "17",
+        "boot_id": "next",
+        "incomplete": "there was no file",
+    }
     conn.close()
 
 
