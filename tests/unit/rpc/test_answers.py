@@ -53,6 +53,8 @@ CODES = {
     Reason.REPAIR_IN_PROGRESS: (P, R, C, D, G, G, G),
     Reason.NOT_DIVERGED: (P, R, C, D, G, G, G),
     Reason.HEAL_UNSUPPORTED: (P, R, C, D, G, G, G),
+    # Only a backup of the native API meets this one.
+    Reason.BACKUP_EXISTS: (P, R, C, D, G, G, G),
     # These three end the agent before it serves; no request meets them.
     Reason.BAD_CONFIG: (P, R, C, D, G, G, G),
     Reason.STATE_DIR_TAKEN: (P, R, C, D, G, G, G),
