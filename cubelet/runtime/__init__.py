@@ -9,7 +9,9 @@ speaks containerd's Task API; a small value (`kinds.Kind`) says how they differ.
 * `answers`, `faults`: what a shim said, as evidence and as faults of the core;
 * `snapshots`: where they lie, and how one is taken and restored;
 * `heal`: freezing and thawing a container past its shim, where the kernel contradicts the shim;
-* `removal`, `identity`, `cgroups`, `mounts`: ending everything a sandbox has, hung or half made;
+* `removal`, `remains`, `identity`, `cgroups`, `mounts`: ending everything a sandbox has, hung or
+  half made;
+* `orphanage`, `survey`, `processes`: finding what is here of any sandbox, owned by a record or not;
 * `events`, `hooks`: hints from shims to the engine, and HTTP calls before a pause;
 * `config`, `probe`, `registry`: which runtimes are usable here, and why others are not.
 

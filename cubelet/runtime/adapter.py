@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,14 +35,17 @@ class ShimRuntime:
     knew, from the note in the sandbox's folder.
     """
 
-    def __init__(self, kind: Kind, config: RuntimeConfig) -> None:
+    def __init__(
+        self, kind: Kind, config: RuntimeConfig, orphanage: Orphanage | None = None
+    ) -> None:
+        """`orphanage` is shared by the runtimes of one agent; None: there is no other runtime."""
         self._kind = kind
         self._templates = Templates(config.templates_dir, config.templates_cache)
         self._links = Links()
         self._starter = Starter(kind, config.state_dir)
         self._launcher = Launcher(kind, config, self._templates, self._links, self._starter)
         self._remover = Remover(kind, config, self._links)
-        self._orphanage = Orphanage(kind, config, self._remover)
+        self._orphanage = orphanage or Orphanage(config, [kind.name])
         self._reach = Reach(config.state_dir, self._links)
         self._snapshots = Snapshots(kind, config.snapshots_dir, self._reach)
         self._healer = Healer(kind, config, self._reach)
@@ -124,10 +126,10 @@ class ShimRuntime:
 
     async def traces(self) -> Sequence[Trace]:
         """Everything that is here of this kind's sandboxes; see the port."""
-        return await asyncio.to_thread(self._orphanage.traces)
+        return await self._orphanage.traces(self.name)
 
     async def clear(self, trace: Trace) -> None:
-        """Remove an orphan; see the port. Ends within 25 s, whatever hangs."""
+        """Remove an orphan; see the port. Ends within 30 s, whatever hangs."""
         await self._orphanage.clear(trace)
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from cubelet.core.faults import Code, Reason, error
 from cubelet.runtime.adapter import ShimRuntime
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.kinds import KINDS
+from cubelet.runtime.orphanage import Orphanage
 from cubelet.runtime.probe import Availability, probe
 from cubelet.runtime.snapshots import clear_attempts
 from cubelet.runtime.templates import clear_unfinished
@@ -32,7 +33,8 @@ def build_runtimes(config: RuntimeConfig) -> dict[str, ShimRuntime]:
     if config.default and config.default not in usable:
         raise error(Code.FAILED_PRECONDITION, Reason.UNKNOWN_RUNTIME, _why_not(config, found))
     names = sorted(usable, key=lambda name: name != config.default)
-    return {name: ShimRuntime(KINDS[name](config), config) for name in names}
+    orphanage = Orphanage(config, names)
+    return {name: ShimRuntime(KINDS[name](config), config, orphanage) for name in names}
 
 
 def _why_not(config: RuntimeConfig, found: list[Availability]) -> str:

@@ -19,6 +19,7 @@ import structlog
 
 from cubelet.core.faults import Code, Reason
 from cubelet.core.model import Record
+from cubelet.crashpoints import reach
 from cubelet.runtime.answers import shim_of
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.faults import failed
@@ -60,10 +61,13 @@ class Remover:
 
     async def end(self, remains: Remains) -> None:
         """End and remove what was found. Raises CallFailed with what is left."""
+        reach("runtime.removal.begin")
         if not await self._by_shim(remains):
             await self._by_force(remains)
+        reach("runtime.removal.killed")
         await self.links.drop(remains.sandbox_id)
         await self._clear(remains)
+        reach("runtime.removal.ended")
         if left := remains.left():
             message = f"of sandbox {remains.sandbox_id} there is still left: {', '.join(left)}"
             raise failed(Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE, message)
@@ -100,14 +104,19 @@ class Remover:
                 link = self.links.of(sandbox_id, remains.place)
                 task = await link.task(handle.address, handle.version)
                 kill = task.kill(sandbox_id, signal.SIGKILL, all_=True, local_timeout_s=None)
+                reach("runtime.kill.begin")
                 await _unless_gone(kill)
+                reach("runtime.kill.returned")
                 await _unless_gone(task.wait(sandbox_id))
+                reach("runtime.wait.returned")
                 await _unless_gone(task.delete(sandbox_id, local_timeout_s=None))
+                reach("runtime.delete.returned")
                 await task.shutdown(sandbox_id, local_timeout_s=None)
         except (ShimError, TimeoutError) as error:
             reason = str(error) or f"no end within {self.config.ask_timeout_s:g} s"
             _log.info("shim_does_not_help", sandbox=sandbox_id, reason=reason)
             return False
+        reach("runtime.shutdown.returned")
         # Its task is gone. What it still waits for, say a reader of its events, is nothing to us.
         for shim in remains.shims:
             if not await shim.ended(_SHUTDOWN_TIMEOUT_S):
@@ -121,13 +130,18 @@ class Remover:
         The shim goes first, so that it makes nothing anew. What is frozen by a control group of
         version 1 dies of its SIGKILL only when it is thawed.
         """
+        reach("runtime.force.begin")
         for process in remains.processes():
             with contextlib.suppress(PermissionError):
                 process.kill()
         if self.kind.container:
             await self.kind.cgroup(remains.sandbox_id).kill(_KILL_TIMEOUT_S)
+        reach("runtime.force.killed")
         killed = (*remains.shims, *remains.others)
         await asyncio.gather(*(process.ended(_KILL_TIMEOUT_S) for process in killed))
+        reach("runtime.force.ended")
+        if not remains.place.bundle.exists():
+            return  # The binary works there.
         try:
             await delete_shim(
                 self.kind.command,
@@ -146,6 +160,7 @@ class Remover:
             return
         if self.kind.container:
             await self.kind.cgroup(remains.sandbox_id).remove(_GROUP_TIMEOUT_S)
+            reach("runtime.group.removed")
         try:
             async with asyncio.timeout(_FILES_TIMEOUT_S):
                 await asyncio.to_thread(self._clear_files, remains)
@@ -154,14 +169,19 @@ class Remover:
 
     def _clear_files(self, remains: Remains) -> None:
         """The note's folder goes last of all, so that a removal cut short is found again."""
+        reach("runtime.files.begin")
         unmount_below(remains.place.bundle)
+        reach("runtime.mounts.removed")
         if self.kind.runtime_root is not None:
             remove_tree(self.kind.runtime_root / remains.namespace / remains.sandbox_id)
+            reach("runtime.root.removed")
         if remains.handle is not None:
             _remove_socket(remains.handle.address)
+            reach("runtime.socket.removed")
         for path in remains.outside:
             remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
         remove_tree(remains.place.bundle)
+        reach("runtime.folder.removed")
 
 
 async def _unless_gone(call: Awaitable[object]) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from cubelet.core.bindings import INVALID_BASE, CommitPlan, Snapshot
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.core.ids import check_id
+from cubelet.core.ids import check_id, is_id
 from cubelet.core.model import Call, Record
 from cubelet.core.spec import Spec
 from cubelet.crashpoints import reach
@@ -159,6 +159,24 @@ def clear_attempts(snapshots: Path) -> None:
     """Remove what commits of an earlier agent have left half done; before this one makes any."""
     reach("runtime.attempts.begin")
     shutil.rmtree(snapshots / _ATTEMPTS, ignore_errors=True)
+
+
+def kept(snapshots: Path) -> list[str]:
+    """The ids of those that lie here, whole."""
+    if not snapshots.is_dir():
+        return []
+    return sorted(entry.name for entry in snapshots.iterdir() if is_id(entry.name))
+
+
+def discard(snapshots: Path, snapshot_id: str) -> None:
+    """Remove one that nobody knows of; half of it never stands there. Raises OSError."""
+    folder = folder_of(snapshots, snapshot_id)
+    attempts = snapshots / _ATTEMPTS
+    attempts.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f"{snapshot_id}~", dir=attempts))
+    with suppress(FileNotFoundError):
+        folder.rename(beside)
+    shutil.rmtree(beside)
 
 
 def _begin(folder: Path) -> Path:

@@ -30,5 +30,6 @@ A shim is a `Program` and a `TaskService`; its ``__main__`` is four lines::
 * The process is a subreaper, leads its own session, logs by `logging` to the bundle's ``log``,
   ends at SIGTERM or Shutdown after answering what is in flight, and removes its socket.
 
-May be imported by shimclient.fake and cubelet.shims. Imports nothing of cubelet.
+May be imported by shimclient.fake and cubelet.shims; `sockets` also by who looks for the sockets of
+shims that are gone. Imports nothing of cubelet.
 """
