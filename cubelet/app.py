@@ -191,7 +191,6 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     reach("app.events.heard")
     needs = Needs(
         agent=engine,
-        policy=config.policy,
         clock=clock,
         ids=ids,
         metrics=Metrics(),

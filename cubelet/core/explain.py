@@ -57,9 +57,13 @@ def explain(
     journal: tuple[Entry, ...],
     look_in_s: float | None,
     round_in_s: float | None,
+    node: tuple[Condition, ...] = (),
 ) -> Explanation:
-    """Put it together; the times say when the shim is asked next, by timer and by round."""
-    found = conditions(record, now, policy)
+    """Put it together; the times say when the shim is asked next, by timer and by round.
+
+    `node` are conditions of the whole agent that concern every sandbox.
+    """
+    found = (*conditions(record, now, policy), *node)
     return Explanation(
         record=record,
         why=_why(record, now) + _remade(record),

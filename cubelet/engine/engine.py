@@ -10,12 +10,14 @@ from dataclasses import replace
 
 import structlog
 
+from cubelet.core import conditions as core_conditions
 from cubelet.core import explain as core_explain
 from cubelet.core.bindings import INVALID_BASE, Snapshot
+from cubelet.core.conditions import Condition
 from cubelet.core.effects import Entry
 from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.core.ids import check_id
+from cubelet.core.ids import DEFAULT_NAMESPACE, check_id
 from cubelet.core.inputs import (
     Cause,
     CommitRequested,
@@ -30,6 +32,7 @@ from cubelet.core.inputs import (
     RollbackRequested,
 )
 from cubelet.core.model import Key, Record, State
+from cubelet.core.node import NodeStatus
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
 from cubelet.crashpoints import reach
@@ -38,8 +41,10 @@ from cubelet.engine.catalog import Catalog
 from cubelet.engine.executor import Executor
 from cubelet.engine.facade import ANYTHING
 from cubelet.engine.fleet import Fleet
+from cubelet.engine.health import Health, WatchedStore
 from cubelet.engine.heartbeat import watch_clocks
-from cubelet.engine.ports import Backup, Chance, Clock, Hooks, Ids, Runtime, Store
+from cubelet.engine.node import node_status
+from cubelet.engine.ports import Backup, Chance, Clock, Hooks, Ids, Runtime, Store, StoreFailed
 from cubelet.engine.rounds import Rounds
 from cubelet.engine.supervisor import Supervisor
 from cubelet.engine.transitions import TransitionLog
@@ -47,7 +52,6 @@ from cubelet.engine.worker import Surroundings, Worker
 
 _log = structlog.get_logger("cubelet.engine")
 
-DEFAULT_NAMESPACE = "default"
 #: How long a request waits for a look at a sandbox whose outcome is open. A shim that answers does
 #: so in a few milliseconds; for another the settle loop waits, not the caller.
 LOOK_PATIENCE_S = 0.5
@@ -72,7 +76,8 @@ class Engine:
         chance: Chance,
         policy: Policy,
     ) -> None:
-        self._store = store
+        self.health = Health(clock, works_again=self._store_works)
+        self._store = WatchedStore(store, self.health)
         self._runtimes = runtimes
         self._clock = clock
         self._ids = ids
@@ -84,7 +89,7 @@ class Engine:
         self._executor = Executor(runtimes=runtimes, hooks=hooks, clock=clock, policy=policy)
         self.rounds = Rounds(all_of=self._fleet.workers, clock=clock, period_s=policy.relist_s)
         self._around = Surroundings(
-            store=store,
+            store=self._store,
             clock=clock,
             chance=chance,
             executor=self._executor,
@@ -113,6 +118,7 @@ class Engine:
             self._fleet.take_over(record).post(Recovered())
         self._supervisor.keep_up(self.rounds.run, name="rounds")
         self._supervisor.keep_up(lambda: watch_clocks(self._clock, self.relist), name="heartbeat")
+        self._supervisor.keep_up(lambda: self.health.tend(self._store), name="health")
         reach("engine.recovery.posted")
         _log.info("recovered", sandboxes=len(loaded.records), unreadable=len(loaded.unreadable))
 
@@ -157,6 +163,16 @@ class Engine:
     def view(self) -> Sequence[Record]:
         """All sandboxes from memory, newest first and ended ones last."""
         return self._fleet.view()
+
+    def conditions(self, record: Record) -> Sequence[Condition]:
+        """What is remarkable about a sandbox now; see facade.Agent."""
+        own = core_conditions.conditions(record, self._clock.now(), self._policy)
+        store = self.health.condition
+        return own if store is None else (*own, store)
+
+    def status(self) -> NodeStatus:
+        """How the agent fares; see facade.Agent."""
+        return node_status(self._fleet, self.rounds, [self.health.condition])
 
     async def pause(
         self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None
@@ -218,7 +234,12 @@ class Engine:
     async def explain(self, sandbox_id: str) -> Explanation:
         """Why it is in its state; see facade.Agent."""
         worker = self._fleet.worker(sandbox_id)
-        entries = await self._store.journal(sandbox_id, limit=EXPLAINED_ENTRIES)
+        entries: Sequence[Entry] = ()
+        store = self.health.condition
+        try:
+            entries = await self._store.journal(sandbox_id, limit=EXPLAINED_ENTRIES)
+        except StoreFailed as failed:
+            store = self.health.unread(failed)
         record = self._fleet.record_of(worker)
         mine = tuple(entry for entry in entries if entry.incarnation == record.incarnation)
         return core_explain.explain(
@@ -228,6 +249,7 @@ class Engine:
             journal=mine,
             look_in_s=worker.look_in_s,
             round_in_s=self.rounds.next_in_s,
+            node=(store,) if store else (),
         )
 
     async def journal(self, sandbox_id: str, *, limit: int) -> Sequence[Entry]:
@@ -324,6 +346,10 @@ class Engine:
         if told.fault is not None:
             raise CubeletError(told.fault)
         return told.record
+
+    def _store_works(self) -> None:
+        for worker in self._fleet.workers():
+            worker.store_works()
 
     def _publish(self, worker: Worker) -> None:
         self._catalog.follow(worker.record, worker.id)

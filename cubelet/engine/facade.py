@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cubelet.core.bindings import Snapshot
+from cubelet.core.conditions import Condition
 from cubelet.core.effects import Entry
 from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.inputs import Expected
 from cubelet.core.model import Key, Record
+from cubelet.core.node import NodeStatus
 from cubelet.core.spec import Spec
 from cubelet.engine.ports import Backup
 
@@ -49,6 +51,14 @@ class Agent(Protocol):
 
     def view(self) -> Sequence[Record]:
         """All sandboxes from memory, newest first and ended ones last. Never waits."""
+        ...
+
+    def conditions(self, record: Record) -> Sequence[Condition]:
+        """What is remarkable about a sandbox now, beside its state. Never waits."""
+        ...
+
+    def status(self) -> NodeStatus:
+        """How the agent fares as a whole. Never waits."""
         ...
 
     async def pause(

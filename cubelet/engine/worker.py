@@ -9,6 +9,7 @@ this sandbox is looked at.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -155,6 +156,13 @@ class Worker:
             self._ticked = True
             self.post(Ticked())
 
+    def store_works(self) -> None:
+        """Try now what the store had refused, and not in its turn."""
+        if self._refusals and not self.ended:
+            self._refusals = 0
+            self._look_because(Cause.SETTLE)
+            self.tick()
+
     def post(self, happened: Input) -> None:
         """Put an input in line; never waits."""
         self._quiet.clear()
@@ -258,8 +266,12 @@ class Worker:
         return True
 
     def _not_written(self, happened: Input, decision: Decision, fault: Fault) -> None:
-        """Tell whoever waits for this change that the store refused it, and try again later."""
-        _log.error("change_not_written", sandbox=self.id, reason=fault.message)
+        """Tell whoever waits for this change that the store refused it, and try again later.
+
+        A disk that fails hits every sandbox: the store's health logs it, once for all.
+        """
+        level = logging.DEBUG if fault.retryable else logging.ERROR
+        _log.log(level, "change_not_written", sandbox=self.id, reason=fault.message)
         record = self.record
         if isinstance(happened, CallReturned) and record is not None:
             record = calls.not_written(record, happened, fault)

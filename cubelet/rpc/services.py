@@ -10,7 +10,6 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from cubelet.api.v1 import node_pb2, node_pb2_grpc, sandboxes_pb2, sandboxes_pb2_grpc
-from cubelet.core.policy import Policy
 from cubelet.engine.facade import Agent
 from cubelet.engine.ports import Clock, Ids
 from cubelet.obs.metrics import Metrics
@@ -25,8 +24,6 @@ class Needs:
     """What the doors are given: the engine behind them, the world's clock, names, and metrics."""
 
     agent: Agent
-    #: The engine's own: what it takes for overdue, replies show as a condition.
-    policy: Policy
     clock: Clock
     ids: Ids
     metrics: Metrics
@@ -51,7 +48,7 @@ def native(needs: Needs) -> Sequence[Service]:
     return (
         Service(
             sandboxes_pb2.DESCRIPTOR.services_by_name["Sandboxes"],
-            Sandboxes(needs.agent, clock=needs.clock, policy=needs.policy),
+            Sandboxes(needs.agent),
             sandboxes_pb2_grpc.add_SandboxesServicer_to_server,
         ),
         Service(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cubelet.core.effects import Entry
-from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.model import Outcome
-from cubelet.engine.ports import Backup, Change, Loaded, Store
+from cubelet.engine.ports import Backup, Change, Loaded, Store, StoreFailed
 
 
 class Failures:
@@ -104,6 +103,6 @@ class FailingStore:
             raise _failed("read", "SQLITE_IOERR")
 
 
-def _failed(doing: str, name: str) -> CubeletError:
+def _failed(doing: str, name: str) -> StoreFailed:
     message = f"cannot {doing} the store: OperationalError ({name}): a test's wish"
-    return error(Code.UNAVAILABLE, Reason.STORE_FAILED, message)
+    return StoreFailed(message, cause=name)

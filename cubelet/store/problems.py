@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.engine.ports import StoreFailed
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "free space on its file system; nothing needs a restart",
@@ -31,18 +32,34 @@ _SAME = {
     errno.EIO: sqlite3.SQLITE_IOERR,
 }
 _OTHERWISE = "see the agent's log"
+#: What failures are counted by; any other is OTHER.
+_CAUSES = {
+    getattr(sqlite3, name): name
+    for name in (
+        "SQLITE_FULL",
+        "SQLITE_READONLY",
+        "SQLITE_PERM",
+        "SQLITE_CANTOPEN",
+        "SQLITE_BUSY",
+        "SQLITE_LOCKED",
+        "SQLITE_IOERR",
+        "SQLITE_CORRUPT",
+        "SQLITE_NOTADB",
+    )
+}
 
 
-def fault_of(problem: Exception, path: Path, *, doing: str) -> CubeletError:
+def fault_of(problem: Exception, path: Path, *, doing: str) -> StoreFailed:
     """The error for a failed access to `path`; the primary result code decides about the advice.
 
     What SQLite reports may pass by itself (UNAVAILABLE). Anything else is a value that no store
     could take, and the same call would fail again (INTERNAL).
     """
-    code = Code.UNAVAILABLE if isinstance(problem, sqlite3.Error | OSError) else Code.INTERNAL
-    advice = _ADVICE.get(_primary_code(problem), _OTHERWISE)
+    code = _primary_code(problem)
+    advice = _ADVICE.get(code, _OTHERWISE)
     message = f"cannot {doing} {path}: {_described(problem)}; {advice}"
-    return error(code, Reason.STORE_FAILED, message)
+    passing = isinstance(problem, sqlite3.Error | OSError)
+    return StoreFailed(message, cause=_CAUSES.get(code, "OTHER"), passing=passing)
 
 
 def _primary_code(problem: Exception) -> int:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cubelet.core.faults import Code, Reason, error
+from cubelet.engine.ports import StoreFailed
 from cubelet.store.problems import closed
 
 #: Changes in one transaction at most, so that the first of them does not wait for too many others.
@@ -221,7 +222,7 @@ class Writer:
         """The thread has ended, by `close` or not: nobody may wait for it any longer."""
         self._closed = True
         message = "the store's writer has ended; restart the agent"
-        lost = error(Code.UNAVAILABLE, Reason.STORE_FAILED, message)
+        lost = StoreFailed(message, cause="OTHER")
         self._settle([(job, None, lost) for job in self._waiting])
         self._ended.set_result(None)
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.api.v1 import sandboxes_pb2_grpc
-from cubelet.core.conditions import conditions
 from cubelet.core.model import Record
-from cubelet.core.policy import Policy
 from cubelet.engine.facade import Agent
-from cubelet.engine.ports import Clock
 from cubelet.rpc.native.messages import sandbox_to_wire
 
 
 class Group(sandboxes_pb2_grpc.SandboxesServicer):
     """Some of the service's RPCs. They raise CubeletError; the gate makes statuses of them."""
 
-    def __init__(self, agent: Agent, *, clock: Clock, policy: Policy) -> None:
+    def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._clock = clock
-        self._policy = policy
 
     def _shown(self, record: Record) -> pb.Sandbox:
         """The sandbox with the conditions that hold now."""
-        return sandbox_to_wire(record, conditions(record, self._clock.now(), self._policy))
+        return sandbox_to_wire(record, self._agent.conditions(record))

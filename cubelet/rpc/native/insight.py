@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import duration_pb2
-
 from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.core.effects import Entry
 from cubelet.core.explain import Forecast, Step
 from cubelet.core.ids import check_id
 from cubelet.rpc.native.group import Group
-from cubelet.rpc.native.messages import WIRE_STATES, sandbox_to_wire, stamp
+from cubelet.rpc.native.messages import WIRE_STATES, duration, sandbox_to_wire, stamp
 from cubelet.rpc.texts import wire_text
 from cubelet.rpc.validate import bad
 
@@ -71,10 +69,7 @@ class Insight(Group):
 
 
 def _step(step: Step) -> pb.Step:
-    after = None
-    if step.in_s is not None:
-        after = duration_pb2.Duration()
-        after.FromNanoseconds(max(0, round(step.in_s * 1e9)))
+    after = None if step.in_s is None else duration(step.in_s)
     return pb.Step(what=wire_text(step.what), after=after)
 
 

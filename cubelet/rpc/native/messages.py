@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from google.protobuf import timestamp_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 
 from cubelet.api.v1 import sandboxes_pb2 as pb
 from cubelet.core.bindings import Binding, Bindings
@@ -50,7 +50,7 @@ def sandbox_to_wire(record: Record, conditions: Iterable[Condition]) -> pb.Sandb
         operation=_operation(record.open),
         last_observation=_observation(record.last_seen),
         bindings=_bindings(record.bindings),
-        conditions=[_condition(condition) for condition in conditions],
+        conditions=[condition_to_wire(condition) for condition in conditions],
         labels=labels_of(record),
     )
 
@@ -61,6 +61,13 @@ def stamp(at_ns: int) -> timestamp_pb2.Timestamp | None:
         return None
     seconds, nanos = divmod(at_ns, _NANOS)
     return timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)
+
+
+def duration(seconds: float) -> duration_pb2.Duration:
+    """So long; nothing less than no time at all."""
+    wire = duration_pb2.Duration()
+    wire.FromNanoseconds(max(0, round(seconds * _NANOS)))
+    return wire
 
 
 def _operation(operation: Operation | None) -> pb.Operation | None:
@@ -104,7 +111,8 @@ def _binding(binding: Binding) -> pb.Binding | None:
     )
 
 
-def _condition(condition: Condition) -> pb.Condition:
+def condition_to_wire(condition: Condition) -> pb.Condition:
+    """What is remarkable, since when, on what evidence."""
     return pb.Condition(
         kind=condition.kind.value,
         since=stamp(condition.since_ns),

@@ -11,6 +11,7 @@ import grpc
 import cubelet
 from cubelet.api.v1 import node_pb2, node_pb2_grpc
 from cubelet.engine.facade import Agent
+from cubelet.rpc.native.messages import condition_to_wire, duration
 from cubelet.rpc.texts import wire_text
 
 
@@ -33,6 +34,19 @@ class Node(node_pb2_grpc.NodeServicer):
             protobuf=google.protobuf.__version__,
             sqlite=self._sqlite_version,
             runtimes=self._agent.runtimes,
+        )
+
+    async def Status(  # noqa: N802
+        self, request: node_pb2.StatusRequest, context: Any
+    ) -> node_pb2.StatusResponse:
+        """How the agent fares."""
+        del request, context
+        status = self._agent.status()
+        return node_pb2.StatusResponse(
+            conditions=[condition_to_wire(condition) for condition in status.conditions],
+            sandboxes={state.value: count for state, count in status.sandboxes.items()},
+            unreadable={name: wire_text(why) for name, why in status.unreadable.items()},
+            relist_age=duration(status.relist_age_s),
         )
 
     async def Backup(  # noqa: N802

@@ -8,7 +8,6 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from cubelet.core.policy import Policy
 from cubelet.obs.metrics import Metrics
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
@@ -28,7 +27,6 @@ async def call(agent: FakeAgent, tmp_path: Path) -> AsyncIterator[Caller]:
     path = tmp_path / "run" / "cubelet.sock"
     needs = Needs(
         agent=agent,
-        policy=Policy(),
         clock=StillClock(),
         ids=CountingIds(),
         metrics=Metrics(),

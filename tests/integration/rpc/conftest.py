@@ -11,7 +11,6 @@ from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
-from cubelet.core.policy import Policy
 from cubelet.obs.metrics import Metrics
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
@@ -42,7 +41,6 @@ def agent() -> FakeAgent:
 def needs(agent: FakeAgent) -> Needs:
     return Needs(
         agent=agent,
-        policy=Policy(),
         clock=StillClock(),
         ids=CountingIds(),
         metrics=Metrics(),

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cubelet.core.bindings import Mode, Snapshot, bound_to
+from cubelet.core.conditions import Condition, conditions
 from cubelet.core.effects import Entry
 from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.faults import Code, Reason, error
 from cubelet.core.inputs import Cause, Expected
 from cubelet.core.model import Call, Key, Now, Operation, OpKind, Record, State
+from cubelet.core.node import NodeStatus
+from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
 from cubelet.core.table import REQUESTS, Join, Refuse, Verb
 from cubelet.engine.facade import ANYTHING
@@ -119,6 +122,13 @@ class FakeAgent:
     entries: list[Entry] = field(default_factory=list)
     explanations: dict[str, Explanation] = field(default_factory=dict)
     runtimes: Sequence[str] = ("fake", "other")
+    #: What holds at every sandbox, beside what follows from its record.
+    remarkable: tuple[Condition, ...] = ()
+    told: NodeStatus = field(
+        default_factory=lambda: NodeStatus(
+            conditions=(), sandboxes={}, unreadable={}, relist_age_s=0.0
+        )
+    )
 
     def add(
         self, sandbox_id: str, state: State = State.RUNNING, spec: Spec | None = None
@@ -147,6 +157,12 @@ class FakeAgent:
             return text if text in self.records else fits[0]
         reason = Reason.AMBIGUOUS_ID if fits else Reason.SANDBOX_NOT_FOUND
         raise error(Code.NOT_FOUND, reason, f"sandbox {text} is not known")
+
+    def conditions(self, record: Record) -> Sequence[Condition]:
+        return (*conditions(record, StillClock().now(), Policy()), *self.remarkable)
+
+    def status(self) -> NodeStatus:
+        return self.told
 
     def view(self) -> Sequence[Record]:
         if "view" in self.failures:
