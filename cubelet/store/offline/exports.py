@@ -56,7 +56,7 @@ def export(store: Path, target: Path, *, now_ns: int) -> Mapping[str, int]:
         raise error(Code.ALREADY_EXISTS, Reason.BAD_REQUEST, message)
     report = verify(store)
     if report.found:
-        _refuse(store, f"has {report.found} problems, the first: {report.problems[0]}")
+        _refuse(store, f"has {report.found} problem(s), the first: {report.problems[0]}")
     if report.meta[meta.FORMAT] != str(schema.FORMAT):
         wanted = f"is of format {report.meta[meta.FORMAT]}, and format {schema.FORMAT} is exported"
         _refuse(store, f"{wanted}: start this version's agent upon it once")

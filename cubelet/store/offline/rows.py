@@ -53,7 +53,7 @@ class OperationRow(_Row, frozen=True, tag="operations"):
 
 
 class JournalRow(_Row, frozen=True, tag="journal"):
-    """A line of the journal; `hash` is "" where the file's format has none."""
+    """A line of the journal."""
 
     seq: Integer
     sandbox_id: str
@@ -66,7 +66,6 @@ class JournalRow(_Row, frozen=True, tag="journal"):
     after: str
     op_id: str
     detail: str
-    hash: str = ""
 
 
 Row = MetaRow | SnapshotRow | SandboxRow | OperationRow | JournalRow

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cubelet.store import files
 
 
 @contextmanager
@@ -17,20 +18,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    files.make_private(part)
     try:
         yield part
-        _sync(part)
+        files.sync(part)
         part.rename(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    files.sync(path.parent)
