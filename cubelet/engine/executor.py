@@ -160,11 +160,12 @@ class Executor:
         deadline_s: float,
     ) -> Fault | None:
         """Run it to its end or its deadline; a bug of an adapter must not hang who waits."""
+        limit = asyncio.timeout(deadline_s)
         try:
-            async with asyncio.timeout(deadline_s):
+            async with limit:
                 await work()
-        except TimeoutError:
-            return _deadline(deadline_s)
+        except TimeoutError as error:
+            return _deadline(deadline_s) if limit.expired() else _bug(record, error)
         except CallFailed as failed:
             return failed.fault
         except Exception as error:  # noqa: BLE001 - told as a failure, logged whole.

@@ -31,9 +31,11 @@ class Questions:
         answer: asyncio.Future[Evidence] = asyncio.get_running_loop().create_future()
         asked = self._spawn(_into(answer, question))
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(deadline_s) as limit:
                 return await asyncio.shield(answer)
         except TimeoutError:
+            if not limit.expired():
+                raise  # The question's own.
             self._let_hang(asked, answer)
             return NoAnswer(why=f"the shim was silent for {deadline_s:g} s")
         except asyncio.CancelledError:

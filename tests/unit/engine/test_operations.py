@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from cubelet.core.evidence import Status
+from cubelet.core.evidence import Evidence, Status
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.core.inputs import Expected
-from cubelet.core.model import Call, State
+from cubelet.core.model import Call, Record, State
 from cubelet.core.spec import HttpHook
 from cubelet.engine.engine import Engine
 from cubelet.engine.ports import Capabilities
@@ -285,6 +285,35 @@ def test_a_crashed_adapter_is_an_open_outcome_not_a_state() -> None:
         record = tube.store.records["sb"]
         assert record.open is not None
         assert (record.state, record.open.call) == (State.PAUSING, Call.LOST)
+        await engine.close()
+
+    run_virtual(main())
+
+
+def test_a_timeout_of_the_adapters_own_is_its_bug_and_not_our_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        tube = Tube()
+
+        async def gives_up(_: ToyRuntime) -> None:
+            raise TimeoutError
+
+        tube.toy.plans.append(gives_up)
+        engine = tube.engine()
+        await engine.start()
+        fault = await fault_of(engine.create(SPEC, sandbox_id="sb", namespace=""))
+        assert (fault.reason, now_s()) == (Reason.BUG, 0)
+        await engine.create(SPEC, sandbox_id="sb", namespace="")
+
+        async def silent(record: Record) -> Evidence:
+            raise TimeoutError
+
+        monkeypatch.setattr(tube.toy, "state", silent)
+        await engine.reconcile("sb")
+        seen = (await engine.get("sb")).last_seen
+        assert seen is not None
+        assert "broke (TimeoutError)" in seen.evidence
         await engine.close()
 
     run_virtual(main())
