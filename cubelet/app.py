@@ -161,9 +161,9 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     prepare_state_dir(state_dir)
     parts.callback(StateLock(state_dir).release)
     reach("app.lock.taken")
-    clock, ids = SystemClock(), RandomIds()
+    clock, ids, boot_id = SystemClock(), RandomIds(), _boot_id()
     store = await SqliteStore.open(
-        state_dir / STORE_NAME, boot_id=_boot_id(), now_ns=clock.now().wall_ns
+        state_dir / STORE_NAME, boot_id=boot_id, now_ns=clock.now().wall_ns
     )
     parts.push_async_callback(store.close)
     reach("app.store.opened")
@@ -181,6 +181,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
         ids=ids,
         chance=RandomChance(),
         policy=config.policy,
+        boot_id=boot_id,
     )
     parts.push_async_callback(engine.close)
     await engine.start()

@@ -32,12 +32,13 @@ from cubelet.core.inputs import (
     RollbackRequested,
 )
 from cubelet.core.model import Key, Record, State
-from cubelet.core.node import NodeStatus
+from cubelet.core.node import Diagnosis, NodeStatus
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
 from cubelet.crashpoints import reach
 from cubelet.engine.backups import backup_name
 from cubelet.engine.catalog import Catalog
+from cubelet.engine.doctor import Doctor
 from cubelet.engine.executor import Executor
 from cubelet.engine.facade import ANYTHING
 from cubelet.engine.fleet import Fleet
@@ -45,6 +46,7 @@ from cubelet.engine.health import Health, WatchedStore
 from cubelet.engine.heartbeat import watch_clocks
 from cubelet.engine.node import node_status
 from cubelet.engine.ports import Backup, Chance, Clock, Hooks, Ids, Runtime, Store, StoreFailed
+from cubelet.engine.rebuild import Rebuild
 from cubelet.engine.rounds import Rounds
 from cubelet.engine.supervisor import Supervisor
 from cubelet.engine.transitions import TransitionLog
@@ -62,7 +64,8 @@ EXPLAINED_ENTRIES = 20
 class Engine:
     """Implements facade.Agent over the ports. Built by app; one per process.
 
-    `runtimes` are those that are usable here, the default one first.
+    `runtimes` are those that are usable here, the default one first. `boot_id` is that of the host,
+    "" where it is not known: then no restart of the host is noticed as such.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Engine:
         ids: Ids,
         chance: Chance,
         policy: Policy,
+        boot_id: str = "",
+        remove_orphans: bool = False,
     ) -> None:
         self.health = Health(clock, works_again=self._store_works)
         self._store = WatchedStore(store, self.health)
@@ -82,6 +87,7 @@ class Engine:
         self._clock = clock
         self._ids = ids
         self._policy = policy
+        self._boot_id = boot_id
         self._supervisor = Supervisor()
         self._fleet = Fleet(lambda sandbox_id, record: Worker(sandbox_id, record, self._around))
         self._catalog = Catalog()
@@ -97,6 +103,23 @@ class Engine:
             log=TransitionLog(),
             publish=self._publish,
             catalogue=self._catalog.add,
+        )
+        self._rebuild = Rebuild(
+            store=self._store,
+            runtimes=runtimes,
+            executor=self._executor,
+            fleet=self._fleet,
+            catalog=self._catalog,
+            supervisor=self._supervisor,
+            boot_id=boot_id,
+        )
+        self._remove_orphans = remove_orphans
+        self._doctor = Doctor(
+            runtimes=runtimes,
+            fleet=self._fleet,
+            catalog=self._catalog,
+            rebuild=self._rebuild,
+            clock=clock,
         )
 
     async def start(self) -> None:
@@ -115,7 +138,8 @@ class Engine:
         for record in loaded.records:
             self._catalog.follow(record)
             reach("engine.recovery.begin")
-            self._fleet.take_over(record).post(Recovered())
+            self._fleet.take_over(record).post(Recovered(boot_id=self._boot_id))
+        await self._rebuild.begin(loaded)
         self._supervisor.keep_up(self.rounds.run, name="rounds")
         self._supervisor.keep_up(lambda: watch_clocks(self._clock, self.relist), name="heartbeat")
         self._supervisor.keep_up(lambda: self.health.tend(self._store), name="health")
@@ -146,6 +170,7 @@ class Engine:
             incarnation=self._ids.new_id(),
             spec=complete,
             opaque_restore=runtime.capabilities.opaque_restore,
+            boot_id=self._boot_id,
         )
         return _answered(await self._fleet.worker_for(chosen).request(request))
 
@@ -172,7 +197,18 @@ class Engine:
 
     def status(self) -> NodeStatus:
         """How the agent fares; see facade.Agent."""
-        return node_status(self._fleet, self.rounds, [self.health.condition])
+        return node_status(
+            self._fleet,
+            self.rounds,
+            [self.health.condition, self._doctor.condition, self._rebuild.condition],
+        )
+
+    async def doctor(self, *, fix: bool) -> Diagnosis:
+        """What no record owns on this host; see facade.Agent."""
+        if fix:
+            self._refuse_while_draining()
+        work = self._supervisor.spawn_for(self._doctor.examine(fix=fix), name="doctor")
+        return await asyncio.shield(work)
 
     async def pause(
         self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None
@@ -191,8 +227,11 @@ class Engine:
     async def delete(self, sandbox_id: str, *, key: Key | None = None) -> None:
         """End and remove it, in whatever state it is."""
         self._refuse_while_draining()
-        request = DeleteRequested(op_id=self._ids.new_id(), key=key)
+        lost = self._rebuild.lost(sandbox_id)
+        request = DeleteRequested(op_id=self._ids.new_id(), key=key, lost=lost)
         worker = self._fleet.find(sandbox_id)
+        if worker is None and lost is not None:
+            worker = self._fleet.worker_for(sandbox_id)
         if worker is None:
             await self._told_before(sandbox_id, key)
             return
@@ -354,6 +393,7 @@ class Engine:
     def _publish(self, worker: Worker) -> None:
         self._catalog.follow(worker.record, worker.id)
         self._fleet.show(worker)
+        self._rebuild.follow(worker)
 
     def _new_id(self, key: Key | None) -> str:
         """From the key, so that the same create sent twice meets the same sandbox."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.model import Record, State
@@ -12,14 +13,18 @@ from cubelet.engine.worker import Worker
 class Fleet:
     """Workers by id, and the view: the last record of each that is on disk or will not be.
 
-    `unreadable` are ids whose stored record cannot be read, and why; nobody may take them.
+    `unreadable` are ids whose stored record cannot be read, and why; nobody may take them. Those of
+    them that are `awaited` may get a record again, from their shims.
     """
 
     def __init__(self, employ: Callable[[str, Record | None], Worker]) -> None:
-        self.unreadable: Mapping[str, str] = {}
+        self.unreadable: dict[str, str] = {}
+        self.awaited: set[str] = set()
         self._employ = employ
         self._workers: dict[str, Worker] = {}
         self._view: dict[str, Record] = {}
+        self._held: set[str] = set()
+        self._notes: list[set[str]] = []
 
     def workers(self) -> Sequence[Worker]:
         """All of them, as of now."""
@@ -55,6 +60,7 @@ class Fleet:
         """Follow a change of a worker's record, and its end."""
         if worker.record is not None:
             self._view[worker.id] = worker.record
+            self.unreadable.pop(worker.id, None)
         else:
             self._view.pop(worker.id, None)
         if worker.ended:
@@ -81,22 +87,54 @@ class Fleet:
         return found[0]
 
     def refuse_unreadable(self, sandbox_id: str) -> None:
-        """Raise where a new sandbox would take the id of a record that cannot be read."""
+        """Raise where a new sandbox would take an id that is not to be had."""
+        if sandbox_id in self._held:
+            message = f"what an earlier sandbox {sandbox_id} left is being removed; try again"
+            raise error(Code.ABORTED, Reason.SANDBOX_EXISTS, message)
         if sandbox_id in self.unreadable:
             message = f"sandbox {sandbox_id} has a record that cannot be read; choose another id"
             raise error(Code.ALREADY_EXISTS, Reason.UNREADABLE_RECORD, message)
+
+    @contextmanager
+    def noting(self) -> Iterator[set[str]]:
+        """All ids that somebody drives now or at any moment until this ends."""
+        noted = set(self._workers)
+        self._notes.append(noted)
+        try:
+            yield noted
+        finally:
+            self._notes = [other for other in self._notes if other is not noted]
+
+    @contextmanager
+    def holding(self, sandbox_id: str, *, but: Container[str] = ()) -> Iterator[bool]:
+        """Keep new sandboxes from taking an id that nobody has; False where somebody has it.
+
+        An id that cannot be read is somebody's, except for those in `but`.
+        """
+        taken = sandbox_id in self._workers or sandbox_id in self._held
+        if taken or (sandbox_id in self.unreadable and sandbox_id not in but):
+            yield False
+            return
+        self._held.add(sandbox_id)
+        try:
+            yield True
+        finally:
+            self._held.discard(sandbox_id)
 
     def unknown(self, sandbox_id: str) -> CubeletError:
         """The error for an id that nobody drives."""
         why = self.unreadable.get(sandbox_id)
         if why is not None:
             message = f"the record of sandbox {sandbox_id} cannot be read: {why}"
-            return error(Code.INTERNAL, Reason.UNREADABLE_RECORD, message)
+            code = Code.UNAVAILABLE if sandbox_id in self.awaited else Code.INTERNAL
+            return error(code, Reason.UNREADABLE_RECORD, message)
         message = f"no sandbox {sandbox_id[:80]!r} here; list what there is"
         return error(Code.NOT_FOUND, Reason.SANDBOX_NOT_FOUND, message)
 
     def _hire(self, sandbox_id: str, record: Record | None) -> Worker:
         worker = self._workers[sandbox_id] = self._employ(sandbox_id, record)
+        for noted in self._notes:
+            noted.add(sandbox_id)
         return worker
 
 

@@ -33,14 +33,30 @@ class Supervisor:
         """Start a loop that ends only with the agent; one that dies is started again."""
         return self.spawn(self._again_and_again(loop, name), name=name)
 
+    def see_through(self, work: Callable[[], Work], *, name: str) -> asyncio.Task[None]:
+        """Start work that ends by itself; where it dies before, it is begun again."""
+        return self.spawn(self._to_its_end(work, name), name=name)
+
+    async def _to_its_end(self, work: Callable[[], Work], name: str) -> None:
+        ended = await self._turn(work, name)
+        while not ended:
+            await asyncio.sleep(RESTART_AFTER_S)
+            ended = await self._turn(work, name)
+
     async def _again_and_again(self, loop: Callable[[], Work], name: str) -> None:
         while True:
-            try:
-                await loop()
-            except Exception:  # noqa: BLE001 - a bug in one turn must not end all turns.
-                self.crashed += 1
-                _log.exception("loop_crashed", task=name, again_after_s=RESTART_AFTER_S)
+            await self._turn(loop, name)
             await asyncio.sleep(RESTART_AFTER_S)
+
+    async def _turn(self, work: Callable[[], Work], name: str) -> bool:
+        """Whether it came to its end."""
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - a bug in one turn must not end all turns.
+            self.crashed += 1
+            _log.exception("loop_crashed", task=name, again_after_s=RESTART_AFTER_S)
+            return False
+        return True
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)

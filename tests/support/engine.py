@@ -213,6 +213,8 @@ class Tube:
     store: RecordingStore = field(default_factory=RecordingStore)
     hooks: ToyHooks = field(default_factory=ToyHooks)
     policy: Policy = field(default_factory=Policy)
+    #: Another one on a later life is a restart of the host.
+    boot_id: str = ""
 
     def engine(self) -> Engine:
         return Engine(
@@ -223,6 +225,7 @@ class Tube:
             ids=self.ids,
             chance=self.chance,
             policy=self.policy,
+            boot_id=self.boot_id,
         )
 
     async def running(self, sandbox_id: str = "sb", spec: Spec = SPEC) -> Engine:
