@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
@@ -13,7 +14,9 @@ from cubelet.core.model import Outcome, Record
 #: The shapes that this version writes, one number for all, as an outcome has a record inside. It
 #: grows when a field changes its meaning; a field that is new and has a default needs no new
 #: number, a reader ignores what it does not know.
-VERSION = 1
+VERSION = 2
+#: The one without a checksum, which is still read.
+_UNCHECKED = 1
 
 T = TypeVar("T")
 
@@ -34,20 +37,17 @@ class Unreadable(Exception):
     """Stored text that has no shape we know; the message says why, in one line."""
 
 
-class _Written(msgspec.Struct, frozen=True):
-    v: int
-    value: Record | Outcome | Snapshot
-
-
-class _Read(msgspec.Struct, frozen=True):
-    """The envelope alone: its version decides whether the value inside may be looked at."""
+class _Envelope(msgspec.Struct, frozen=True):
+    """It alone decides whether the value inside may be looked at."""
 
     v: int
     value: msgspec.Raw
+    #: CRC-32 of the value's bytes as they stand here.
+    crc: int | None = None
 
 
 _encoder = msgspec.json.Encoder()
-_envelope = msgspec.json.Decoder(_Read)
+_envelope = msgspec.json.Decoder(_Envelope)
 #: What `decode` can be asked for.
 RECORD = msgspec.json.Decoder(Record)
 OUTCOME = msgspec.json.Decoder(Outcome)
@@ -56,15 +56,18 @@ SNAPSHOT = msgspec.json.Decoder(Snapshot)
 
 def encode(value: Record | Outcome | Snapshot) -> str:
     """Its JSON. ValueError where a text in it is not Unicode."""
-    return _encoder.encode(_Written(v=VERSION, value=value)).decode()
+    inside = _encoder.encode(value)
+    return f'{{"v":{VERSION},"crc":{zlib.crc32(inside)},"value":{inside.decode()}}}'
 
 
 def decode(data: bytes | str, kind: msgspec.json.Decoder[T]) -> T:
     """The value of that kind that `encode` was given; Unreadable for anything else."""
     try:
         envelope = _envelope.decode(data)
-        if envelope.v != VERSION:
-            raise Unreadable(f"version {envelope.v}, this agent reads {VERSION}")
+        if envelope.v not in (VERSION, _UNCHECKED):
+            raise Unreadable(f"version {envelope.v}, this agent reads up to {VERSION}")
+        if envelope.v == VERSION and envelope.crc != zlib.crc32(envelope.value):
+            raise Unreadable("its checksum does not fit, it was changed")
         return kind.decode(envelope.value)
     except (ValueError, RecursionError) as problem:
         raise Unreadable(f"not a stored {kind.type.__name__}: {problem}") from problem
@@ -73,18 +76,25 @@ def decode(data: bytes | str, kind: msgspec.json.Decoder[T]) -> T:
 def decode_rows(
     rows: Iterable[tuple[str, str]], kind: msgspec.json.Decoder[N]
 ) -> tuple[tuple[N, ...], dict[str, str]]:
-    """Rows of id and body: the values in their order, and by id why a row cannot be read."""
-    values: list[N] = []
+    """Rows of id and body: the values in their order, and by id why a row cannot be read.
+
+    Where a row's id and that of the value inside differ, one of the two is wrong. Both are told, so
+    that the value's own id is not taken for one that was never there.
+    """
+    values: dict[str, N] = {}
     unreadable: dict[str, str] = {}
+    strayed: dict[str, str] = {}
     for row_id, body in rows:
         try:
-            values.append(_under(row_id, decode(body, kind)))
+            value = decode(body, kind)
         except Unreadable as problem:
             unreadable[row_id] = str(problem)
-    return tuple(values), unreadable
-
-
-def _under(row_id: str, value: N) -> N:
-    if value.id != row_id:
-        raise Unreadable(f"what is inside is that of {value.id!r}")
-    return value
+            continue
+        if value.id == row_id:
+            values[row_id] = value
+        else:
+            unreadable[row_id] = f"what is inside is that of {value.id!r}"
+            strayed[value.id] = f"it is in the row of {row_id!r}"
+    for value_id in strayed.keys() - values.keys() - unreadable.keys():
+        unreadable[value_id] = strayed[value_id]
+    return tuple(values.values()), unreadable

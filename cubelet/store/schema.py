@@ -11,10 +11,10 @@ from sqlite_utils import Database, Migrations
 from sqlite_utils.db import Table
 
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.store import meta
+from cubelet.store import journal, meta
 
 #: The newest format that this agent reads; what it writes.
-FORMAT = 1
+FORMAT = 2
 
 migrations = Migrations("cubelet")
 
@@ -72,7 +72,18 @@ def m001_first(db: Database) -> None:
     )
     for statement in _NUMBERED:
         db.execute(statement)
-    meta.put(db.conn, meta.FORMAT, str(FORMAT))
+    meta.put(db.conn, meta.FORMAT, "1")
+
+
+@migrations()
+def m002_chain(db: Database) -> None:
+    """Each line of the journal has a hash; those from before get theirs, the first one's is new.
+
+    Bodies with a checksum come with this format too, and those without are read as before.
+    """
+    db.execute("ALTER TABLE journal ADD COLUMN hash TEXT NOT NULL DEFAULT ''")
+    journal.link_all(db.conn)
+    meta.put(db.conn, meta.FORMAT, "2")
 
 
 def refuse_foreign(db: Database, path: Path) -> None:

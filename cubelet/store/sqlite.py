@@ -39,11 +39,15 @@ PRAGMA foreign_keys = ON;
 class SqliteStore:
     """Implements the engine's Store over one file. Made by `open`, in the loop that uses it."""
 
-    def __init__(self, path: Path, writer: Writer, *, limits: Limits) -> None:
+    def __init__(self, path: Path, *, boot_id: str, now_ns: int, limits: Limits) -> None:
         self._path = path
         self._limits = limits
+        self._journal = journal.End()
         self._backup: asyncio.Task[Backup] | None = None
-        self.writer = writer
+        self.writer = Writer(
+            lambda: _connect(path, boot_id=boot_id, now_ns=now_ns),
+            rolled_back=self._journal.forget,
+        )
 
     @classmethod
     async def open(
@@ -54,9 +58,8 @@ class SqliteStore:
         CubeletError, and nothing changed: UNAVAILABLE where the file cannot be opened or is
         damaged, FAILED_PRECONDITION where it is of a newer format or not ours.
         """
-        writer = Writer(lambda: _connect(path, boot_id=boot_id, now_ns=now_ns))
-        store = cls(path, writer, limits=limits)
-        await store._told(writer.open(), "open")
+        store = cls(path, boot_id=boot_id, now_ns=now_ns, limits=limits)
+        await store._told(store.writer.open(), "open")
         return store
 
     async def load(self) -> Loaded:
@@ -66,7 +69,7 @@ class SqliteStore:
     async def commit(self, change: Change) -> None:
         """Write one change whole or not at all; it is synced, if it is to be, on return."""
         try:
-            apply = _applier(change)
+            apply = _applier(change, self._journal)
         except ValueError as problem:
             raise fault_of(problem, self._path, doing="write to") from problem
         await self._told(self.writer.write(apply, synced=change.synced), "write to")
@@ -171,7 +174,7 @@ def _probe(conn: sqlite3.Connection) -> None:
     meta.put(conn, meta.PROBES, str(int(meta.get(conn, meta.PROBES) or 0) + 1))
 
 
-def _applier(change: Change) -> Callable[[sqlite3.Connection], None]:
+def _applier(change: Change, end: journal.End) -> Callable[[sqlite3.Connection], None]:
     """The change as statements; all is encoded here, so that it fails its own caller."""
     row = sandboxes.row(change.record) if change.record is not None else None
     outcomes = [operations.row(outcome) for outcome in change.outcomes]
@@ -182,7 +185,7 @@ def _applier(change: Change) -> Callable[[sqlite3.Connection], None]:
             sandboxes.remove(conn, change.id)
         else:
             sandboxes.put(conn, row)
-        journal.append(conn, change.entries)
+        end.append(conn, change.entries)
         operations.put(conn, outcomes)
         snapshots.put(conn, taken)
 

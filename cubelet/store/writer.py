@@ -46,19 +46,22 @@ class Writer:
     """Runs jobs in the order in which they were given. Made and used in one event loop.
 
     A caller that is cancelled takes nothing back: what was accepted is written. `refused` counts
-    jobs that found the queue full, `transactions` what was committed.
+    jobs that found the queue full, `transactions` what was committed. `rolled_back` is called
+    in the thread whenever what jobs did was undone.
     """
 
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
         *,
+        rolled_back: Callable[[], None] = lambda: None,
         group_max: int = GROUP_MAX,
         queue_max: int = QUEUE_MAX,
     ) -> None:
         self.refused = 0
         self.transactions = 0
         self._connect = connect
+        self._rolled_back = rolled_back
         self._group_max = group_max
         self._queue_max = queue_max
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -179,6 +182,7 @@ class Writer:
             # Where this fails too, the next BEGIN does, and says so to its caller.
             with contextlib.suppress(sqlite3.Error):
                 conn.rollback()
+            self._rolled_back()
             return [(job, None, problem) for job in group], problem
         self.transactions += 1
         return outcomes, None

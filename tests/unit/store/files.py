@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from cubelet.store.limits import LIMITS, Limits
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import change
 
 
-async def open_store(path: Path) -> SqliteStore:
-    return await SqliteStore.open(path, boot_id="boot", now_ns=17)
+async def open_store(path: Path, *, limits: Limits = LIMITS) -> SqliteStore:
+    return await SqliteStore.open(path, boot_id="boot", now_ns=17, limits=limits)
 
 
 def spoil(path: Path, statement: str, *values: object) -> None:

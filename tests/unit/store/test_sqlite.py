@@ -72,7 +72,7 @@ async def test_a_clean_close_leaves_one_whole_file(path: Path) -> None:
     ]
     facts = dict(conn.execute("SELECT key, value FROM meta"))
     assert facts == {
-        "format": "1",
+        "format": "2",
         "created_at_ns": "17",
         "boot_id": "boot",
         "incomplete": "there was no file",
@@ -87,7 +87,7 @@ async def test_opening_again_keeps_the_birth_and_notes_the_boot(path: Path) -> N
     conn = sqlite3.connect(path)
     facts = dict(conn.execute("SELECT key, value FROM meta"))
     assert facts == {
-        "format": "1",
+        "format": "2",
         "created_at_ns": "17",
         "boot_id": "next",
         "incomplete": "there was no file",
@@ -153,7 +153,7 @@ async def test_kill_9_keeps_what_was_acknowledged(path: Path, acknowledged: int)
 async def test_a_newer_format_is_seen_in_a_log_that_was_left(path: Path) -> None:
     told = await asyncio.to_thread(write_until_killed, path, 1)
     conn = sqlite3.connect(path)
-    conn.execute("UPDATE meta SET value = '2' WHERE key = 'format'")
+    conn.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
     conn.commit()
     copy = path.with_name("copy.db")
     for suffix in ("", "-wal"):
@@ -162,18 +162,18 @@ async def test_a_newer_format_is_seen_in_a_log_that_was_left(path: Path) -> None
     before = contents(copy), contents(Path(f"{copy}-wal"))
     fault = await refusal(copy)
     assert told
-    assert "format '2'" in fault.message
+    assert "format '3'" in fault.message
     assert (contents(copy), contents(Path(f"{copy}-wal"))) == before
 
 
 async def test_a_newer_format_is_refused_and_not_touched(path: Path) -> None:
     await stored(path, "box")
-    spoil(path, "UPDATE meta SET value = '2' WHERE key = 'format'")
+    spoil(path, "UPDATE meta SET value = '3' WHERE key = 'format'")
     before = contents(path)
     fault = await refusal(path)
     assert fault.code is Code.FAILED_PRECONDITION
-    assert "format '2'" in fault.message
-    assert "reads up to 1" in fault.message
+    assert "format '3'" in fault.message
+    assert "reads up to 2" in fault.message
     assert contents(path) == before
     assert files(path) == ["store.db"]
 

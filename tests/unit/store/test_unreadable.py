@@ -50,7 +50,25 @@ async def test_an_id_that_is_not_unicode_spoils_its_own_row_only(path: Path) -> 
     loaded = await store.load()
     await store.close()
     assert loaded.records == (record("good"),)
-    assert list(loaded.unreadable) == ["b\\xff"]
+    assert loaded.unreadable == {
+        "b\\xff": "what is inside is that of 'bad'",
+        "bad": "it is in the row of 'b\\\\xff'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("detail", "nothing happened"), ("revision", 7), ("hash", "0" * 64)]
+)
+async def test_a_journal_line_that_was_changed_is_named(
+    path: Path, column: str, value: object
+) -> None:
+    await stored(path, "box", "other", "third")
+    spoil(path, f"UPDATE journal SET {column} = ? WHERE seq = 2", value)  # noqa: S608
+    store = await open_store(path)
+    with pytest.raises(CubeletError, match="journal line 2: its hash does not fit"):
+        await store.journal("other", limit=1)
+    assert await store.journal("box", limit=1) == (change("box").entries[0],)
+    await store.close()
 
 
 async def test_a_journal_line_of_a_newer_agent_is_named(path: Path) -> None:
