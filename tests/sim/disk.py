@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 from cubelet.core.bindings import Snapshot
 from cubelet.core.effects import Entry
-from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.model import Outcome, Record
-from cubelet.engine.ports import Backup, Change, Loaded
+from cubelet.engine.ports import Backup, Change, Loaded, StoreFailed
 from tests.sim.world import World
 
 
@@ -40,7 +39,7 @@ class Tables:
 class _Pending:
     change: Change
     reply: asyncio.Future[None]
-    refusal: CubeletError | None
+    refusal: StoreFailed | None
 
 
 class Disk:
@@ -125,15 +124,14 @@ class Disk:
             self._bad(max(self._free_at_s, self.world.now_s) + takes_s)
         return self.world.work_time(takes_s)
 
-    def _refusal(self) -> CubeletError | None:
+    def _refusal(self) -> StoreFailed | None:
         why = self.world.swarm.first("store_busy", "store_eio")
         if self.world.now_s < self.broken_until_s:
             why = self.broken_why
         if not why:
             return None
         self._bad(self.world.now_s)
-        message = f"the store refused: {why}"
-        return error(Code.UNAVAILABLE, Reason.STORE_FAILED, message)
+        return StoreFailed(f"the store refused: {why}", cause=why)
 
     def _bad(self, until_s: float) -> None:
         self.good_since_s = max(self.good_since_s, until_s)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cubelet.core.effects import Entry
 from cubelet.core.model import Outcome, Record
-from cubelet.engine.ports import Backup, Change, Loaded
+from cubelet.engine.ports import Backup, Change, Loaded, StoreFailed
 from cubelet.store.memory import MemoryStore
 
 
@@ -22,6 +22,10 @@ class RecordingStore:
         #: Commits that were asked for, refused ones too.
         self.commits = 0
         self.refuse: Callable[[int], Exception | None] = lambda _: None
+        #: What every write ends with: a disk that fails until a test takes this away.
+        self.broken: StoreFailed | None = None
+        #: Probes that were asked for, refused ones too.
+        self.probes = 0
         #: How long a commit takes.
         self.takes_s = 0.0
 
@@ -46,7 +50,7 @@ class RecordingStore:
         self.commits += 1
         if self.takes_s:
             await asyncio.sleep(self.takes_s)
-        refusal = self.refuse(self.commits)
+        refusal = self.broken or self.refuse(self.commits)
         if refusal is not None:
             raise refusal
         await self.inner.commit(change)
@@ -60,12 +64,16 @@ class RecordingStore:
         return await self.inner.outcome(sandbox_id, key)
 
     async def completed(self) -> None:
+        self._check()
         await self.inner.completed()
 
     async def retain(self, now_ns: int) -> int:
+        self._check()
         return await self.inner.retain(now_ns)
 
     async def probe(self) -> None:
+        self.probes += 1
+        self._check()
         await self.inner.probe()
 
     async def backup(self, name: str) -> Backup:
@@ -73,6 +81,10 @@ class RecordingStore:
 
     async def close(self) -> None:
         await self.inner.close()
+
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise self.broken
 
 
 def _apply(change: Change, records: dict[str, Record]) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from cubelet.core.bindings import CommitPlan, Mode, Snapshot
 from cubelet.core.effects import Entry
 from cubelet.core.evidence import Status
-from cubelet.core.faults import Code, CubeletError, Fault, Reason, error
+from cubelet.core.faults import Code, CubeletError, Fault, Reason
 from cubelet.core.model import Call, Handle, Key, Record, State
 from cubelet.engine.engine import Engine
-from cubelet.engine.ports import CallFailed, Capabilities, Committed
+from cubelet.engine.ports import CallFailed, Capabilities, Committed, StoreFailed
 from tests.support.engine import (
     SPEC,
     Action,
@@ -29,7 +29,7 @@ NAMES = ("a", "b")
 RESTORES = Capabilities(opaque_restore=True, snapshots=True, heals=True, second_witness=True)
 #: An abandoned snapshot is judged after 120 s, and what it hid is found a round later.
 CALM_S = 120 + 2 * 10 + 5 + 1
-FULL = error(Code.UNAVAILABLE, Reason.STORE_FAILED, "disk full")
+FULL = StoreFailed("disk full", cause="SQLITE_FULL")
 
 
 class LineageToy(ToyRuntime):

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from cubelet.core.evidence import Status
-from cubelet.core.faults import Code, Reason, error
+from cubelet.core.faults import Reason
 from cubelet.core.inputs import Expected
 from cubelet.core.model import Key, State
+from cubelet.engine.ports import StoreFailed
 from tests.support.engine import SPEC, Tube, hangs, refuses, takes
 from tests.support.virtual_time import in_virtual_time
 from tests.unit.engine.test_operations import fault_of, state_of
@@ -185,7 +186,7 @@ async def test_a_key_that_cannot_be_looked_up_begins_nothing() -> None:
     outcome = tube.store.outcome
 
     async def broken(sandbox_id: str, key: str) -> None:
-        raise error(Code.UNAVAILABLE, Reason.STORE_FAILED, "cannot read")
+        raise StoreFailed("cannot read", cause="SQLITE_IOERR")
 
     tube.store.outcome = broken  # type: ignore[method-assign]
     assert (await fault_of(engine.pause("sb", key=KEY))).reason is Reason.STORE_FAILED

@@ -21,7 +21,7 @@ from tests.unit.engine.test_store_loop import check_journal, check_visible
 
 SANDBOXES = 1_000
 OPERATIONS = 10_000
-LOOPS = {"rounds", "heartbeat"}
+LOOPS = {"rounds", "heartbeat", "health"}
 
 
 def tasks(engine: Engine) -> set[str]:

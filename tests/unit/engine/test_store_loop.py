@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from cubelet.core.effects import Entry
-from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.core.faults import CubeletError
 from cubelet.core.model import Key, State
 from cubelet.engine.engine import Engine
-from cubelet.engine.ports import Capabilities
+from cubelet.engine.ports import Capabilities, StoreFailed
 from tests.support.engine import SPEC, ToyRuntime, Tube, loses_connection, refuses, takes
 from tests.support.virtual_time import in_virtual_time, run_virtual
 
-FULL = error(Code.UNAVAILABLE, Reason.STORE_FAILED, "disk full")
+FULL = StoreFailed("disk full", cause="SQLITE_FULL")
 CALM_S = 100
 Ask = Callable[[Engine], Awaitable[object]]
 

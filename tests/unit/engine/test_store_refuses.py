@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from cubelet.core.faults import Code, Reason, error
+from cubelet.core.faults import Reason
 from cubelet.core.model import State
+from cubelet.engine.ports import StoreFailed
 from tests.support.engine import SPEC, Tube
 from tests.support.virtual_time import run_virtual
 from tests.unit.engine.test_operations import fault_of, on_disk, state_of
 
 
 def refuse(tube: Tube, *numbers: int) -> None:
-    full = error(Code.UNAVAILABLE, Reason.STORE_FAILED, "disk full")
+    full = StoreFailed("disk full", cause="SQLITE_FULL")
     tube.store.refuse = lambda number: full if number in numbers else None
 
 
