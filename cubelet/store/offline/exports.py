@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -29,13 +30,13 @@ VERSION = 1
 
 
 class Header(msgspec.Struct, frozen=True, tag_field="table", tag="export", kw_only=True):
-    """What the file is. Unknown fields are of a newer version, which is told by its number."""
+    """What the file is. Every version has these fields; what a newer one adds is passed over."""
 
     version: int
     #: That of the tables; `cubelet.store.schema`.
     format: int
-    made_at: str = ""
-    cubelet: str = ""
+    made_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    cubelet: str
 
 
 class End(msgspec.Struct, frozen=True, tag_field="table", tag="end", kw_only=True):
@@ -75,7 +76,7 @@ def _refuse(store: Path, why: str) -> None:
 
 
 def _lines(store: Path, *, now_ns: int) -> Iterator[bytes]:
-    made_at = datetime.fromtimestamp(now_ns // 10**9, UTC).isoformat()
+    made_at = datetime.fromtimestamp(now_ns // 10**9, UTC)
     header = Header(
         version=VERSION, format=schema.FORMAT, made_at=made_at, cubelet=cubelet.__version__
     )

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TypeVar
 
@@ -78,6 +79,7 @@ def _fill(conn: sqlite3.Connection, reading: _Reading) -> None:
             conn.execute(statement, [getattr(row, column) for column in columns])
         except sqlite3.IntegrityError as problem:
             reading.refuse(str(problem))
+    meta.put(conn, meta.INCOMPLETE, reading.missing)
     conn.execute("COMMIT")
 
 
@@ -88,6 +90,8 @@ class _Reading:
         self.audit = Audit()
         self._source = source
         self._file = file
+        #: What sandboxes may live here that are not in it; known once the header was read.
+        self.missing = ""
         self._number = 0
         self._digest = hashlib.sha256()
 
@@ -116,13 +120,17 @@ class _Reading:
         header = self._decoded(_header, line)
         if header.version > VERSION or header.format > schema.FORMAT:
             message = (
-                f"{self._source} was written by Cubelet {header.cubelet or 'of a newer version'}: "
+                f"{self._source} was written by Cubelet {header.cubelet}: "
                 f"version {header.version} of format {header.format}, this one reads up to version "
                 f"{VERSION} of format {schema.FORMAT}; nothing was imported: use the newer one"
             )
             raise error(Code.FAILED_PRECONDITION, Reason.STORE_FAILED, message)
         if (header.version, header.format) != (VERSION, schema.FORMAT):
             self.refuse(f"no version {header.version} of format {header.format} was ever written")
+        made_at = header.made_at.astimezone(UTC)
+        self.missing = (
+            f"it was imported: an export of {made_at:%Y-%m-%dT%H:%M:%SZ} has nothing newer"
+        )
 
     def _check_end(self, end: End) -> None:
         if end != End(lines=self._number - 1, sha256=self._digest.hexdigest()):

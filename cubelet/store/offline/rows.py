@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from cubelet.store import chain
+
 #: What a column of SQLite holds.
 Integer = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
@@ -53,7 +55,7 @@ class OperationRow(_Row, frozen=True, tag="operations"):
 
 
 class JournalRow(_Row, frozen=True, tag="journal"):
-    """A line of the journal."""
+    """A line of the journal; `hash` is "" where the file's format has none."""
 
     seq: Integer
     sandbox_id: str
@@ -66,6 +68,7 @@ class JournalRow(_Row, frozen=True, tag="journal"):
     after: str
     op_id: str
     detail: str
+    hash: str = ""
 
 
 Row = MetaRow | SnapshotRow | SandboxRow | OperationRow | JournalRow
@@ -78,6 +81,11 @@ TABLES: dict[str, tuple[type[Row], str]] = {
     "operations": (OperationRow, "seq"),
     "journal": (JournalRow, "seq"),
 }
+
+
+def columns_of(line: JournalRow) -> chain.Line:
+    """What the line's hash is over."""
+    return msgspec.structs.astuple(line)[:-1]
 
 
 def name_of(row: Row) -> str:

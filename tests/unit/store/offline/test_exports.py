@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,11 @@ def refusal(source: Path, target: Path) -> CubeletError:
 
 def test_everything_comes_back(store: Path, exported: Path, target: Path) -> None:
     counts = import_store(exported, target)
-    assert rows(target) == rows(store)
+    before, after = rows(store), rows(target)
+    facts = dict(after.pop("meta"))
+    assert "imported: an export of 2023-11-14T22:13:20Z" in facts.pop("incomplete")
+    assert facts.items() <= dict(before.pop("meta")).items()
+    assert after == before
     assert counts == verify(store).counts
     assert verify(target).problems == ()
     assert target.stat().st_mode & 0o777 == 0o600
@@ -76,25 +81,32 @@ def test_everything_comes_back(store: Path, exported: Path, target: Path) -> Non
 async def test_an_agent_finds_the_same(store: Path, exported: Path, target: Path) -> None:
     import_store(exported, target)
     one, two = await open_store(store), await open_store(target)
-    assert await one.load() == await two.load()
+    loaded = await two.load()
+    assert replace(loaded, incomplete="") == replace(await one.load(), incomplete="")
+    assert loaded.incomplete
     assert await one.journal("", limit=1000) == await two.journal("", limit=1000)
     assert await one.outcome("gone", "k") == await two.outcome("gone", "k") is not None
     await one.close()
     await two.close()
 
 
-def test_a_second_export_is_the_same_but_for_its_time(
-    store: Path, exported: Path, target: Path, tmp_path: Path
+def test_an_export_of_an_import_differs_in_what_it_says_of_itself_only(
+    exported: Path, target: Path, tmp_path: Path
 ) -> None:
     import_store(exported, target)
     export(target, tmp_path / "again.jsonl", now_ns=NOW_NS)
-    assert (tmp_path / "again.jsonl").read_bytes() == exported.read_bytes()
+    kinds = ("snapshots", "sandboxes", "operations", "journal")
+    one, two = (
+        [line for line in lines(path) if line["table"] in kinds]
+        for path in (exported, tmp_path / "again.jsonl")
+    )
+    assert one == two
 
 
 def test_it_says_what_it_is_and_only_its_owner_may_read_it(exported: Path) -> None:
     first, *_, last = lines(exported)
     assert (first["table"], first["version"]) == ("export", 1)
-    assert first["made_at"] == "2023-11-14T22:13:20+00:00"
+    assert first["made_at"] == "2023-11-14T22:13:20Z"
     assert last["table"] == "end"
     assert last["lines"] == len(lines(exported)) - 1
     assert exported.stat().st_mode & 0o777 == 0o600
@@ -195,7 +207,9 @@ WRONG: dict[str, tuple[Callable[[Documents], object], str]] = {
     "a row twice": (lambda it: it.insert(1, it[1]), ", line 3: UNIQUE constraint failed"),
     "a journal line gone": (lambda it: it.pop(-2), "those between are missing"),
     "the last line gone": (lambda it: it.pop(), "sandbox other: its record is RUNNING"),
-    "a body of another": (changed(-1, revision=77), "revision 77 follows"),
+    "a column that is not the body's": (changed(-18, revision=77), "columns are not those"),
+    "a journal line changed": (changed(-3, detail=""), "journal line 12: its hash does not fit"),
+    "an anchor of nobody": (changed(1, key="anchor"), "the line before it"),
     "no format": (without_format, "meta says format None"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from cubelet.core.faults import CubeletError
 from cubelet.core.inputs import Cause
 from cubelet.engine.ports import Change
+from cubelet.store.limits import Keep, Limits
 from cubelet.store.offline import verify as verify_room
 from cubelet.store.offline.verify import verify
+from cubelet.store.sqlite import SqliteStore
 from tests.support.lives import LIVED, lived_store
 from tests.unit.store.files import open_store, spoil
 
@@ -79,8 +82,22 @@ async def test_what_waits_in_the_log_counts_and_stays_there(path: Path, tmp_path
         ("UPDATE journal SET revision = 9 WHERE seq = 4", "journal line 4", "revision 9 follows"),
         ("UPDATE journal SET cause = 'moon' WHERE seq = 4", "journal line 4", "'moon'"),
         ("UPDATE journal SET after = 'MOON' WHERE seq = 4", "journal line 4", "'MOON'"),
+        (
+            "UPDATE journal SET before = 'EXITED' WHERE seq = 1",
+            "journal line 1",
+            "begins with EXITED",
+        ),
         ("UPDATE journal SET before = 'EXITED' WHERE seq = 4", "journal line 4", "begins at"),
-        ("UPDATE journal SET before = NULL WHERE seq = 4", "journal line 4", "once more"),
+        ("UPDATE journal SET detail = '' WHERE seq = 4", "journal line 4", "hash does not fit"),
+        ("UPDATE journal SET hash = '' WHERE seq = 4", "journal line 5", "hash does not fit"),
+        ("UPDATE journal SET seq = 999 WHERE seq = 14", "journal line 999", "it follows line 13"),
+        ("DELETE FROM journal WHERE seq = 1", "journal line 2", "it follows line 0"),
+        (
+            "INSERT INTO meta VALUES ('anchor', '0 ' || replace(hex(zeroblob(32)), '0', 'f'))",
+            "journal line 1",
+            "hash does not fit",
+        ),
+        ("INSERT INTO meta VALUES ('anchor', 'x')", "journal line 1", "meta says 'x'"),
         ("DELETE FROM journal WHERE seq = 4", "journal line 5", "it follows line 3"),
         ("DELETE FROM sandboxes WHERE id = 'box'", "sandbox box", "has no record"),
         ("DELETE FROM meta WHERE key = 'format'", "file", "not Cubelet's"),
@@ -133,18 +150,57 @@ def test_a_file_that_is_not_there(path: Path) -> None:
     assert not path.exists()
 
 
-async def test_a_sandbox_made_again_from_what_was_found_has_a_second_beginning(path: Path) -> None:
-    """Its record was lost and its lines were not: the new history is one of its own."""
-    made, *_ = LIVED
-    again = replace(made.entries[0], cause=Cause.RECOVERY)
-    await lived_store(path, [made, replace(made, entries=(again,))])
-    assert found(path) == []
+async def made_anew(path: Path, *, revision: int) -> list[str]:
+    """A sandbox that lived, and whose record was lost and is made anew with this revision."""
+    created, running, *_ = (change for change in LIVED if change.id == "box")
+    assert running.record is not None
+    line = replace(running.entries[0], cause=Cause.RECOVERY, before=None, revision=revision)
+    anew = replace(running.record, revision=revision)
+    await lived_store(path, [created, running, replace(running, record=anew, entries=(line,))])
+    return found(path)
 
 
-async def test_a_second_beginning_by_anybody_else_is_told(path: Path) -> None:
+async def test_a_record_that_is_made_anew_begins_above_the_lost_one(path: Path) -> None:
+    assert await made_anew(path, revision=10**15) == []
+
+
+async def test_a_record_that_is_made_anew_with_old_numbers_is_told(path: Path) -> None:
+    assert await made_anew(path, revision=2) == ["journal line 3: revision 2 follows 2 of line 2"]
+
+
+async def test_a_second_create_is_told(path: Path) -> None:
     made, *_ = LIVED
     await lived_store(path, [made, made])
     assert found(path)[0] == "journal line 2: the history of sandbox box begins once more"
+
+
+async def test_a_history_that_begins_late_is_told(path: Path) -> None:
+    made, *_ = LIVED
+    await lived_store(path, [replace(made, entries=(replace(made.entries[0], revision=3),))])
+    assert found(path)[0] == "journal line 1: the history of sandbox box begins at revision 3"
+
+
+async def test_a_journal_of_which_the_oldest_lines_were_dropped(path: Path) -> None:
+    keep = Keep(newest=1, age_s=0, most=5)
+    store = await SqliteStore.open(path, boot_id="b", now_ns=1, limits=Limits(journal=keep))
+    for change in LIVED:
+        await store.commit(change)
+    await store.retain(now_ns=0)
+    await store.close()
+    report = verify(path)
+    assert (report.problems, report.counts["journal"]) == ((), 5)
+    spoil(path, "UPDATE journal SET detail = '' WHERE seq = (SELECT min(seq) FROM journal)")
+    (told,) = found(path)
+    assert "hash does not fit" in told
+
+
+def test_a_store_of_the_first_format_has_no_chain_and_is_sound(store: Path) -> None:
+    conn = sqlite3.connect(store, isolation_level=None)
+    conn.execute("ALTER TABLE journal DROP COLUMN hash")
+    conn.execute("UPDATE meta SET value = '1' WHERE key = 'format'")
+    conn.execute("DELETE FROM journal WHERE seq = 1")  # It knew no anchor either.
+    conn.close()
+    assert found(store) == []
 
 
 async def test_so_many_problems_are_kept_and_all_are_counted(
