@@ -33,9 +33,11 @@ from cubelet.core.faults import Code, Reason, error
 from cubelet.crashpoints import reach
 from cubelet.engine.clock import RandomChance, RandomIds, SystemClock
 from cubelet.engine.engine import Engine
+from cubelet.engine.health import Health
 from cubelet.lock import StateLock, prepare_state_dir
 from cubelet.obs import log
 from cubelet.obs.metrics import Metrics
+from cubelet.obs.store_series import StoreFigures
 from cubelet.places import STORE_NAME
 from cubelet.rpc.server import RpcServer
 from cubelet.rpc.services import Needs
@@ -184,7 +186,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
         boot_id=boot_id,
     )
     parts.push_async_callback(engine.close)
-    await engine.start()
+    await engine.start(remove_orphans=config.orphans.remove_at_start)
     reach("app.engine.started")
     events = EventPump(_runtime_config(config).events_socket, engine.hint, engine.relist)
     parts.push_async_callback(events.close)
@@ -194,7 +196,7 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
         agent=engine,
         clock=clock,
         ids=ids,
-        metrics=Metrics(),
+        metrics=_metrics(store, engine.health),
         sqlite_version=sqlite3.sqlite_version,
     )
     listen = Listen(
@@ -207,6 +209,20 @@ async def _assemble(config: Config, parts: AsyncExitStack) -> tuple[Engine, RpcS
     await server.start()
     reach("app.sockets.served")
     return engine, server
+
+
+def _metrics(store: SqliteStore, health: Health) -> Metrics:
+    metrics = Metrics()
+    metrics.watch_store(
+        StoreFigures(
+            degraded=lambda: health.condition is not None,
+            failures=lambda: health.failures,
+            transactions=lambda: store.writer.transactions,
+            turned_away=lambda: store.writer.refused,
+            retained=lambda: health.retained,
+        )
+    )
+    return metrics
 
 
 async def _stop(

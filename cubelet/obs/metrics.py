@@ -1,8 +1,13 @@
-"""Every metric of the agent. Label sets are closed: a method, an outcome, never a sandbox."""
+"""Every metric of the agent; the store's are listed beside, in `store_series`.
+
+Label sets are closed: a method, an outcome, a cause, never a sandbox.
+"""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from cubelet.obs.store_series import StoreFigures, StoreSeries
 
 #: From a read out of memory (1 ms) to a create that takes all of its minute.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -31,3 +36,7 @@ class Metrics:
             "Requests that are being answered now.",
             registry=self.registry,
         )
+
+    def watch_store(self, figures: StoreFigures) -> None:
+        """Show the store's series too; once."""
+        self.registry.register(StoreSeries(figures))
