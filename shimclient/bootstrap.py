@@ -159,11 +159,12 @@ async def delete_shim(
     bundle: Path,
     containerd_address: str = "",
     timeout_s: float,
+    run: Run = run_binary,
 ) -> Exit:
     """Run ``command ... delete``: clean up after a dead shim, kill its task; how that ended.
 
     containerd's runc shim looks for a folder named `id` beside the bundle, so name the bundle that.
-    Raises BootstrapError, with what the binary said.
+    `run` replaces `run_binary`. Raises BootstrapError, with what the binary said.
     """
     arguments = _arguments(command, namespace, id, containerd_address)
     ended = await _run(
@@ -171,7 +172,7 @@ async def delete_shim(
         cwd=bundle,
         env={"NAMESPACE": namespace, "GRPC_ADDRESS": containerd_address},
         timeout_s=timeout_s,
-        run=run_binary,
+        run=run,
     )
     try:
         return exit_of(task_pb2.DeleteResponse.FromString(ended.stdout))

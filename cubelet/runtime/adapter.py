@@ -44,7 +44,7 @@ class ShimRuntime:
         self._links = Links()
         self._starter = Starter(kind, config.state_dir)
         self._launcher = Launcher(kind, config, self._templates, self._links, self._starter)
-        self._remover = Remover(kind, config, self._links)
+        self._remover = Remover(kind, config, self._links, self._starter.run)
         self._orphanage = orphanage or Orphanage(config, [kind.name])
         self._reach = Reach(config.state_dir, self._links)
         self._snapshots = Snapshots(kind, config.snapshots_dir, self._reach)

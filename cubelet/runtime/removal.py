@@ -33,7 +33,7 @@ from cubelet.runtime.places import place_of
 from cubelet.runtime.remains import Remains
 from shimclient import BootstrapError, ConnectFailed, NotFound, ShimError
 from shimclient.address import socket_path
-from shimclient.bootstrap import delete_shim
+from shimclient.bootstrap import Run, delete_shim, run_binary
 
 _log = structlog.get_logger("cubelet.removal")
 
@@ -52,6 +52,8 @@ class Remover:
     kind: Kind
     config: RuntimeConfig
     links: Links
+    #: How the shim's binary is run: a zygote forks, so that many removals start no Python each.
+    run: Run = run_binary
 
     async def remove(self, record: Record) -> None:
         """End and remove it all; what is not there is fine. Raises CallFailed with what is left."""
@@ -150,6 +152,7 @@ class Remover:
                 bundle=remains.place.bundle,
                 containerd_address=containerd_address(self.config),
                 timeout_s=_BINARY_TIMEOUT_S,
+                run=self.run,
             )
         except BootstrapError as error:
             _log.warning("shim_delete_failed", sandbox=remains.sandbox_id, reason=str(error))

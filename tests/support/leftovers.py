@@ -29,7 +29,10 @@ def clear(state_dir: Path) -> list[str]:
 def remains_of(state_dir: Path) -> list[str]:
     """A line for each process, control group and mount of its sandboxes."""
     return [
-        *(f"process {shim.pid} ({' '.join(shim.cmdline())})" for shim in _working_in(state_dir)),
+        *(
+            f"process {shim.pid} ({' '.join(shim.info['cmdline'] or ())})"
+            for shim in _working_in(state_dir)
+        ),
         *(f"control group {group.path}" for group in _groups_of(state_dir)),
         *mounts_below(state_dir),
     ]
@@ -45,7 +48,7 @@ def _working_in(folder: Path) -> list[psutil.Process]:
     """Processes whose working directory is there: an agent's shims, which outlive it."""
     return [
         process
-        for process in psutil.process_iter(["cwd"])
+        for process in psutil.process_iter(["cwd", "cmdline"])
         if (cwd := process.info["cwd"]) and Path(cwd).is_relative_to(folder)
         if process.pid != os.getpid()
     ]
