@@ -58,6 +58,14 @@ class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     templates_dir: str = ""
 
 
+class Orphans(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is done about things on this host that belong to no record."""
+
+    #: Whether remains of sandboxes are removed at start, and what lives of them killed. Otherwise
+    #: they are only told of.
+    remove_at_start: bool = False
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the agent says, on stderr, one JSON object a line."""
 
@@ -72,6 +80,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     server: Server = Server()
     runtime: Runtime = Runtime()
     policy: Policy = Policy()
+    orphans: Orphans = Orphans()
     log: Log = Log()
 
 

@@ -20,6 +20,7 @@ class Exit(enum.IntEnum):
     UNAVAILABLE = 5
     CONFLICT = 6
     PERMISSION = 7
+    ORPHANS = 8
 
 
 class Failure(Exception):

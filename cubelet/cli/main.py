@@ -28,6 +28,8 @@ COMMANDS = {
     "reconcile": "Ask a sandbox's shim now, and follow what it says.",
     "repair": "Put a DIVERGED sandbox's processes in the state its shim says.",
     "rm": "End and remove sandboxes, in whatever state they are.",
+    "info": "Show how the agent fares.",
+    "doctor": "Find what is left on this host of sandboxes that no record owns.",
     "backup": "Copy the agent's store to a file while the agent goes on.",
     "version": "Show the versions of cubecli and of the agent.",
 }
@@ -43,6 +45,7 @@ Exit codes:
   5    the agent cannot be reached, or is too busy
   6    not in this state, or something else came first
   7    no permission
+  8    doctor: orphans are left
   130  interrupted
 Of several sandboxes that fail, the first decides.
 """

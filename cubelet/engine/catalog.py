@@ -33,6 +33,10 @@ class Catalog:
         """The name of an entry that cannot be read: nobody's base, and nobody else's name."""
         self._unreadable.add(snapshot_id)
 
+    def names(self) -> set[str]:
+        """All that are somebody's: catalogued, about to be, or not to be read."""
+        return {*self._entries, *self._unreadable, *self._open.values(), *self._waiting}
+
     def follow(self, record: Record | None, sandbox_id: str = "") -> None:
         """Note which name the sandbox has a commit open for, if any."""
         owner = record.id if record else sandbox_id

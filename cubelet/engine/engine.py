@@ -79,7 +79,6 @@ class Engine:
         chance: Chance,
         policy: Policy,
         boot_id: str = "",
-        remove_orphans: bool = False,
     ) -> None:
         self.health = Health(clock, works_again=self._store_works)
         self._store = WatchedStore(store, self.health)
@@ -113,17 +112,20 @@ class Engine:
             supervisor=self._supervisor,
             boot_id=boot_id,
         )
-        self._remove_orphans = remove_orphans
         self._doctor = Doctor(
             runtimes=runtimes,
             fleet=self._fleet,
             catalog=self._catalog,
             rebuild=self._rebuild,
+            supervisor=self._supervisor,
             clock=clock,
         )
 
-    async def start(self) -> None:
-        """Take over what the store holds. Readers are served at once, shims are asked meanwhile."""
+    async def start(self, *, remove_orphans: bool = False) -> None:
+        """Take over what the store holds. Readers are served at once, shims are asked meanwhile.
+
+        What no record owns is looked for a moment later, and removed then only if that is wanted.
+        """
         reach("engine.load.begin")
         loaded = await self._store.load()
         reach("engine.load.ended")
@@ -143,6 +145,7 @@ class Engine:
         self._supervisor.keep_up(self.rounds.run, name="rounds")
         self._supervisor.keep_up(lambda: watch_clocks(self._clock, self.relist), name="heartbeat")
         self._supervisor.keep_up(lambda: self.health.tend(self._store), name="health")
+        self._doctor.begin(delay_s=self._policy.relist_s, remove=remove_orphans)
         reach("engine.recovery.posted")
         _log.info("recovered", sandboxes=len(loaded.records), unreadable=len(loaded.unreadable))
 
@@ -207,8 +210,7 @@ class Engine:
         """What no record owns on this host; see facade.Agent."""
         if fix:
             self._refuse_while_draining()
-        work = self._supervisor.spawn_for(self._doctor.examine(fix=fix), name="doctor")
-        return await asyncio.shield(work)
+        return await self._doctor.called(fix=fix)
 
     async def pause(
         self, sandbox_id: str, *, expected: Expected = ANYTHING, key: Key | None = None

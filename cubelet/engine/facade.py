@@ -11,7 +11,7 @@ from cubelet.core.effects import Entry
 from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.inputs import Expected
 from cubelet.core.model import Key, Record
-from cubelet.core.node import NodeStatus
+from cubelet.core.node import Diagnosis, NodeStatus
 from cubelet.core.spec import Spec
 from cubelet.engine.ports import Backup
 
@@ -59,6 +59,13 @@ class Agent(Protocol):
 
     def status(self) -> NodeStatus:
         """How the agent fares as a whole. Never waits."""
+        ...
+
+    async def doctor(self, *, fix: bool) -> Diagnosis:
+        """Look over the host for what no record owns; with `fix`, kill and remove it.
+
+        With `fix` the orphans say what became of each; one that stays is no error.
+        """
         ...
 
     async def pause(

@@ -26,6 +26,7 @@ from shimclient.skeleton.sockets import socket_dir, socket_name
 
 #: The Task service's version that every shim of ours speaks.
 _VERSION: Final = 2
+_MOUNTS_TOLD_MAX: Final = 10
 
 
 @dataclass(slots=True)
@@ -83,7 +84,9 @@ class Sighting:
             count = len(self.group.pids())
             inside = f"with {count} living processes" if count else "without processes"
             lines.append(f"control group {self.group.path} {inside}")
-        lines += [f"mount {point}" for point in self.mounts]
+        lines += [f"mount {point}" for point in self.mounts[:_MOUNTS_TOLD_MAX]]
+        if (more := len(self.mounts) - _MOUNTS_TOLD_MAX) > 0:
+            lines.append(f"{more} more mounts")
         lines += [f"runc state {folder}" for folder in self.states]
         lines += [f"socket {path}" for path in self.sockets]
         return [*lines, f"bundle {self.place.bundle}"] if self.bundle else lines

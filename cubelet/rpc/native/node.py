@@ -10,9 +10,13 @@ import grpc
 
 import cubelet
 from cubelet.api.v1 import node_pb2, node_pb2_grpc
+from cubelet.core.node import Orphan
 from cubelet.engine.facade import Agent
 from cubelet.rpc.native.messages import condition_to_wire, duration
 from cubelet.rpc.texts import wire_text
+
+#: A reply over ttrpc has at most 4 MiB, and each of them up to a kibibyte of reasons.
+UNREADABLE_MAX = 1000
 
 
 class Node(node_pb2_grpc.NodeServicer):
@@ -42,11 +46,23 @@ class Node(node_pb2_grpc.NodeServicer):
         """How the agent fares."""
         del request, context
         status = self._agent.status()
+        unreadable = sorted(status.unreadable.items())
         return node_pb2.StatusResponse(
             conditions=[condition_to_wire(condition) for condition in status.conditions],
             sandboxes={state.value: count for state, count in status.sandboxes.items()},
-            unreadable={name: wire_text(why) for name, why in status.unreadable.items()},
+            unreadable={name: wire_text(why) for name, why in unreadable[:UNREADABLE_MAX]},
+            unreadable_more=len(unreadable[UNREADABLE_MAX:]),
             relist_age=duration(status.relist_age_s),
+        )
+
+    async def Doctor(  # noqa: N802
+        self, request: node_pb2.DoctorRequest, context: Any
+    ) -> node_pb2.DoctorResponse:
+        """What no record owns, and what became of it where it was to be removed."""
+        del context
+        found = await self._agent.doctor(fix=request.fix)
+        return node_pb2.DoctorResponse(
+            orphans=[_orphan(orphan) for orphan in found.orphans], more=found.more
         )
 
     async def Backup(  # noqa: N802
@@ -56,3 +72,13 @@ class Node(node_pb2_grpc.NodeServicer):
         del context
         made = await self._agent.backup(request.name)
         return node_pb2.BackupResponse(path=wire_text(made.path), bytes=made.bytes)
+
+
+def _orphan(orphan: Orphan) -> node_pb2.Orphan:
+    return node_pb2.Orphan(
+        sandbox_id=orphan.sandbox_id,
+        runtime=orphan.runtime,
+        found=[wire_text(line) for line in orphan.found],
+        removed=orphan.removed,
+        failure=wire_text(orphan.failure),
+    )

@@ -130,6 +130,14 @@ class FakeAgent(sandboxes_pb2_grpc.SandboxesServicer, node_pb2_grpc.NodeServicer
         self._seen(request, "version", context)
         return node_pb2.VersionResponse(version="9.8.7", sqlite="3", runtimes=["shimv2", "process"])
 
+    def Doctor(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, "doctor", context)
+        return self.replies["Doctor"]
+
+    def Status(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._seen(request, "info", context)
+        return self.replies["Status"]
+
     def Backup(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._seen(request, "backup", context)
         return self.replies["Backup"]

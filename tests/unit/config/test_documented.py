@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cubelet.config import Log, Runtime, Server
+from cubelet.config import Log, Orphans, Runtime, Server
 from cubelet.core.policy import Policy
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
@@ -17,7 +17,12 @@ ROWS = dict(re.findall(r"^\| `([a-z_.]+)` \| (.*?) \|", DOCS.read_text(), re.MUL
 
 
 def test_every_key_is_there_and_no_other() -> None:
-    sections: dict[str, type[msgspec.Struct]] = {"server": Server, "runtime": Runtime, "log": Log}
+    sections: dict[str, type[msgspec.Struct]] = {
+        "server": Server,
+        "runtime": Runtime,
+        "orphans": Orphans,
+        "log": Log,
+    }
     known = {
         f"{section}.{field.name}"
         for section, kind in sections.items()

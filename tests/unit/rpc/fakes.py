@@ -13,7 +13,7 @@ from cubelet.core.explain import Explanation, Forecast
 from cubelet.core.faults import Code, Reason, error
 from cubelet.core.inputs import Cause, Expected
 from cubelet.core.model import Call, Key, Now, Operation, OpKind, Record, State
-from cubelet.core.node import NodeStatus
+from cubelet.core.node import Diagnosis, NodeStatus
 from cubelet.core.policy import Policy
 from cubelet.core.spec import Spec
 from cubelet.core.table import REQUESTS, Join, Refuse, Verb
@@ -121,6 +121,7 @@ class FakeAgent:
     catalog: list[Snapshot] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     explanations: dict[str, Explanation] = field(default_factory=dict)
+    diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis(orphans=()))
     runtimes: Sequence[str] = ("fake", "other")
     #: What holds at every sandbox, beside what follows from its record.
     remarkable: tuple[Condition, ...] = ()
@@ -237,6 +238,10 @@ class FakeAgent:
     async def repair(self, sandbox_id: str) -> Record:
         await self._enter("repair", sandbox_id)
         return self._known(sandbox_id)
+
+    async def doctor(self, *, fix: bool) -> Diagnosis:
+        await self._enter("doctor", "fix" if fix else "")
+        return self.diagnosis
 
     async def backup(self, name: str) -> Backup:
         await self._enter("backup", name)
