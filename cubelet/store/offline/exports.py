@@ -21,7 +21,7 @@ from cubelet.core.faults import Code, Reason, error
 from cubelet.store import meta, schema
 from cubelet.store.offline import readonly
 from cubelet.store.offline.rows import TABLES, Row
-from cubelet.store.offline.verify import verify
+from cubelet.store.offline.verify import verify_sound
 from cubelet.store.offline.whole import whole_file
 from cubelet.store.problems import fault_of
 
@@ -55,12 +55,13 @@ def export(store: Path, target: Path, *, now_ns: int) -> Mapping[str, int]:
     if target.exists():
         message = f"{target} exists already; name another file"
         raise error(Code.ALREADY_EXISTS, Reason.BAD_REQUEST, message)
-    report = verify(store)
-    if report.found:
-        _refuse(store, f"has {report.found} problem(s), the first: {report.problems[0]}")
+    report = verify_sound(store, otherwise="nothing was written")
     if report.meta[meta.FORMAT] != str(schema.FORMAT):
-        wanted = f"is of format {report.meta[meta.FORMAT]}, and format {schema.FORMAT} is exported"
-        _refuse(store, f"{wanted}: start this version's agent upon it once")
+        message = (
+            f"{store} has format {report.meta[meta.FORMAT]}, and only format {schema.FORMAT} is "
+            "exported; start this version's agent with it once; nothing was written"
+        )
+        raise error(Code.FAILED_PRECONDITION, Reason.STORE_FAILED, message)
     try:
         with whole_file(target) as part, part.open("wb") as file:
             for line in _lines(store, now_ns=now_ns):
@@ -68,11 +69,6 @@ def export(store: Path, target: Path, *, now_ns: int) -> Mapping[str, int]:
     except OSError as problem:
         raise fault_of(problem, target, doing="write") from problem
     return report.counts
-
-
-def _refuse(store: Path, why: str) -> None:
-    message = f"{store} {why}; nothing was written"
-    raise error(Code.FAILED_PRECONDITION, Reason.STORE_FAILED, message)
 
 
 def _lines(store: Path, *, now_ns: int) -> Iterator[bytes]:

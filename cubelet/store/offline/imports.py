@@ -1,43 +1,38 @@
-"""A store made of an export: the whole of it is checked, and there is a store or nothing."""
+"""A store made of an export or of a copy: all of it is checked, and there is a store or nothing.
+
+What was made after the one or the other was is not in it. So the new store says that it may not
+know every sandbox that lives here, and the agent that opens it asks for them.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC
 from pathlib import Path
-from typing import BinaryIO, NoReturn, TypeVar
 
-import msgspec
 from sqlite_utils import Database
 
 from cubelet.core.faults import Code, Reason, error
 from cubelet.store import meta, schema
-from cubelet.store.offline.audit import Audit
-from cubelet.store.offline.exports import VERSION, End, Header
-from cubelet.store.offline.rows import TABLES, Row, name_of
+from cubelet.store.offline import readonly
+from cubelet.store.offline.reader import ExportReader
+from cubelet.store.offline.rows import name_of
+from cubelet.store.offline.verify import verify_sound
 from cubelet.store.offline.whole import whole_file
 from cubelet.store.problems import fault_of
 
-#: An answer has a record inside, of which at most some 600 KB are its user's, and a byte of those
-#: may be written as twelve, escaped in the body and in the line.
-LINE_BYTES_MAX = 32 << 20
-
-T = TypeVar("T")
-
-_header = msgspec.json.Decoder(Header)
-_row = msgspec.json.Decoder(Row | End)
-_order = list(TABLES)
+#: What a file of SQLite begins with (sqlite.org/fileformat.html).
+_MAGIC = b"SQLite format 3\0"
+_COPIED = "it was made of a copy, which has nothing newer"
 
 
 def import_store(source: Path, target: Path) -> Mapping[str, int]:
-    """Make the store of an export (mode 0600); how many rows of each table that were.
+    """Make a store (mode 0600) of an export or a backup; how many rows of each table it has.
 
     CubeletError, and nothing was made: ALREADY_EXISTS where there is a store; INVALID_ARGUMENT with
-    line and reason where the export is not whole and sound; FAILED_PRECONDITION where it is of a
-    newer Cubelet; UNAVAILABLE where one of the files is out of reach.
+    line and reason where an export is not whole and sound; FAILED_PRECONDITION where a backup is
+    not, or the source is of a newer Cubelet; UNAVAILABLE where one of the files is out of reach.
     """
     for there in (target, target.with_name(target.name + "-wal")):
         if there.exists():
@@ -47,113 +42,50 @@ def import_store(source: Path, target: Path) -> Mapping[str, int]:
         file = source.open("rb")
     except OSError as problem:
         raise fault_of(problem, source, doing="read") from problem
-    with file:
-        reading = _Reading(source, file)
-        _make(target, reading)
-    return reading.audit.counts
-
-
-def _make(target: Path, reading: _Reading) -> None:
     try:
-        # The connection is closed before the file is moved to its place.
-        with (
-            whole_file(target) as part,
-            closing(sqlite3.connect(part, isolation_level=None)) as conn,
-        ):
-            _fill(conn, reading)
+        with file:
+            if file.peek(len(_MAGIC)).startswith(_MAGIC):
+                return _copied(source, target)
+            return _filled(ExportReader(source, file), target)
     except (OSError, sqlite3.Error) as problem:
         raise fault_of(problem, target, doing="write to") from problem
 
 
-def _fill(conn: sqlite3.Connection, reading: _Reading) -> None:
-    # A file that is not finished is thrown away, and a finished one is synced by who moves it.
+def _copied(source: Path, target: Path) -> Mapping[str, int]:
+    report = verify_sound(source, otherwise="nothing was imported")
+    # Here and below the connection is closed before the file is moved to its place.
+    with (
+        readonly.opened(source) as db,
+        whole_file(target) as part,
+        closing(_unsynced(part)) as conn,
+    ):
+        db.conn.backup(conn)
+        conn.execute("PRAGMA journal_mode = DELETE")  # So that all of it is in the one file.
+        meta.put(conn, meta.INCOMPLETE, _COPIED)
+    return report.counts
+
+
+def _filled(reader: ExportReader, target: Path) -> Mapping[str, int]:
+    with whole_file(target) as part, closing(_unsynced(part)) as conn:
+        schema.migrations.apply(Database(conn, execute_plugins=False))
+        conn.execute("BEGIN")
+        conn.execute("DELETE FROM meta")
+        for row in reader.rows():
+            columns = row.__struct_fields__
+            marks = ", ".join("?" * len(columns))
+            names = ", ".join(columns)
+            statement = f"INSERT INTO {name_of(row)} ({names}) VALUES ({marks})"  # noqa: S608
+            try:
+                conn.execute(statement, [getattr(row, column) for column in columns])
+            except sqlite3.IntegrityError as problem:
+                reader.refuse(str(problem))
+        meta.put(conn, meta.INCOMPLETE, reader.missing)
+        conn.execute("COMMIT")
+    return reader.audit.counts
+
+
+def _unsynced(part: Path) -> sqlite3.Connection:
+    """A file that is not finished is thrown away; a finished one is synced by who moves it."""
+    conn = sqlite3.connect(part, isolation_level=None)
     conn.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")
-    schema.migrations.apply(Database(conn, execute_plugins=False))
-    conn.execute("BEGIN")
-    conn.execute("DELETE FROM meta")
-    for row in reading.rows():
-        columns = row.__struct_fields__
-        marks = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {name_of(row)} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
-        try:
-            conn.execute(statement, [getattr(row, column) for column in columns])
-        except sqlite3.IntegrityError as problem:
-            reading.refuse(str(problem))
-    meta.put(conn, meta.INCOMPLETE, reading.missing)
-    conn.execute("COMMIT")
-
-
-class _Reading:
-    """Goes through an export once, and refuses it at the first line that is not right."""
-
-    def __init__(self, source: Path, file: BinaryIO) -> None:
-        self.audit = Audit()
-        self._source = source
-        self._file = file
-        #: What sandboxes may live here that are not in it; known once the header was read.
-        self.missing = ""
-        self._number = 0
-        self._digest = hashlib.sha256()
-
-    def rows(self) -> Iterator[Row]:
-        """All rows; when they have passed, the file was whole and sound."""
-        self._check_header()
-        place = 0
-        while not isinstance(row := self._decoded(_row, line := self._line()), End):
-            if _order.index(name_of(row)) < place:
-                self.refuse(f"table {name_of(row)} comes before {_order[place]}")
-            place = _order.index(name_of(row))
-            for problem in self.audit.row(row):
-                self.refuse(f"{problem.where}: {problem.what}")
-            self._digest.update(line)
-            yield row
-        self._check_end(row)
-
-    def refuse(self, why: str) -> NoReturn:
-        """Raise what is wrong with the present line."""
-        message = f"{self._source}, line {self._number}: {why}; nothing was imported"
-        raise error(Code.INVALID_ARGUMENT, Reason.BAD_REQUEST, message)
-
-    def _check_header(self) -> None:
-        line = self._line()
-        self._digest.update(line)
-        header = self._decoded(_header, line)
-        if header.version > VERSION or header.format > schema.FORMAT:
-            message = (
-                f"{self._source} was written by Cubelet {header.cubelet}: "
-                f"version {header.version} of format {header.format}, this one reads up to version "
-                f"{VERSION} of format {schema.FORMAT}; nothing was imported: use the newer one"
-            )
-            raise error(Code.FAILED_PRECONDITION, Reason.STORE_FAILED, message)
-        if (header.version, header.format) != (VERSION, schema.FORMAT):
-            self.refuse(f"no version {header.version} of format {header.format} was ever written")
-        made_at = header.made_at.astimezone(UTC)
-        self.missing = (
-            f"it was imported: an export of {made_at:%Y-%m-%dT%H:%M:%SZ} has nothing newer"
-        )
-
-    def _check_end(self, end: End) -> None:
-        if end != End(lines=self._number - 1, sha256=self._digest.hexdigest()):
-            self.refuse(f"the {self._number - 1} lines before are not those that were written")
-        if self._file.read(1):
-            self.refuse("there is more behind the last line")
-        for problem in self.audit.end():
-            self.refuse(f"{problem.where}: {problem.what}")
-        if self.audit.meta.get(meta.FORMAT) != str(schema.FORMAT):
-            self.refuse(f"meta says format {self.audit.meta.get(meta.FORMAT)}")
-
-    def _line(self) -> bytes:
-        self._number += 1
-        try:
-            line = self._file.readline(LINE_BYTES_MAX)
-        except OSError as problem:
-            raise fault_of(problem, self._source, doing="read") from problem
-        if not line:
-            self.refuse("the file ends before its last line: it was cut short")
-        return line
-
-    def _decoded(self, decoder: msgspec.json.Decoder[T], line: bytes) -> T:
-        try:
-            return decoder.decode(line)
-        except (ValueError, RecursionError) as why:
-            self.refuse(f"not a line of an export: {why}")
+    return conn

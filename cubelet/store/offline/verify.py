@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from sqlite_utils import Database
 
-from cubelet.core.faults import CubeletError
+from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.store import schema
 from cubelet.store.offline import readonly
 from cubelet.store.offline.audit import Audit
@@ -48,6 +48,17 @@ def verify(path: Path) -> Report:
         first = tuple(itertools.islice(problems, PROBLEMS_MAX))
         found = len(first) + sum(1 for _ in problems)
     return Report(problems=first, found=found, counts=audit.counts, meta=audit.meta)
+
+
+def verify_sound(path: Path, *, otherwise: str) -> Report:
+    """Check it, and raise FAILED_PRECONDITION where anything is wrong; ends with `otherwise`."""
+    report = verify(path)
+    if report.found:
+        message = (
+            f"{path} has {report.found} problem(s), the first: {report.problems[0]}; {otherwise}"
+        )
+        raise error(Code.FAILED_PRECONDITION, Reason.STORE_FAILED, message)
+    return report
 
 
 def _problems(db: Database, path: Path, audit: Audit) -> Iterator[Problem]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from cubelet.core.faults import Code, CubeletError
 from cubelet.store.offline.exports import export
-from cubelet.store.offline.imports import LINE_BYTES_MAX, import_store
+from cubelet.store.offline.imports import import_store
+from cubelet.store.offline.reader import LINE_BYTES_MAX
 from cubelet.store.offline.verify import verify
 from tests.unit.store.files import open_store, spoil
 
