@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cubelet.api.v1.sandboxes_pb2 import ExplainResponse, JournalEntry, Sandbox, Step
+from cubelet.api.v1.sandboxes_pb2 import Condition, ExplainResponse, JournalEntry, Sandbox, Step
 from cubelet.cli import journals, sandboxes
 from cubelet.cli.sandboxes import state_name
 from cubelet.cli.tables import age, columns, escaped
@@ -37,11 +37,11 @@ def text(reply: ExplainResponse, *, now_ns: int) -> str:
     """The state and why, then a block for each thing that there is something to say about."""
     blocks = (
         _head(reply, now_ns=now_ns),
-        _conditions(reply.sandbox, now_ns=now_ns),
+        conditions(reply.sandbox.conditions, now_ns=now_ns),
         _operation(reply.sandbox, now_ns=now_ns),
         _question(reply.sandbox, now_ns=now_ns),
         _next(reply),
-        _block("WAYS OUT", [(way,) for way in reply.ways_out]),
+        block("WAYS OUT", [(way,) for way in reply.ways_out]),
         _journal(reply.journal, now_ns=now_ns),
     )
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -63,11 +63,10 @@ def _since(reply: ExplainResponse) -> Timestamp | None:
     return None
 
 
-def _conditions(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
-    rows = [
-        (it.kind, f"for {_age(it.since, now_ns=now_ns)}", it.evidence) for it in sandbox.conditions
-    ]
-    return _block("CONDITIONS", rows)
+def conditions(found: Iterable[Condition], *, now_ns: int) -> Sequence[str]:
+    """What is remarkable about a sandbox, or the node, and since when."""
+    rows = [(it.kind, f"for {_age(it.since, now_ns=now_ns)}", it.evidence) for it in found]
+    return block("CONDITIONS", rows)
 
 
 def _operation(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
@@ -84,20 +83,20 @@ def _operation(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
     if it.attempt:
         times = "once" if it.attempt == 1 else f"{it.attempt} times"
         rows.append(("since then", f"the shim was asked {times} for the outcome"))
-    return _block(f"OPEN OPERATION {escaped(it.id)}", rows)
+    return block(f"OPEN OPERATION {escaped(it.id)}", rows)
 
 
 def _question(sandbox: Sandbox, *, now_ns: int) -> Sequence[str]:
     if not sandbox.HasField("last_observation"):
-        return _block("LAST QUESTION TO THE SHIM", [("none was asked yet",)])
+        return block("LAST QUESTION TO THE SHIM", [("none was asked yet",)])
     it = sandbox.last_observation
     when = f"{_age(it.at, now_ns=now_ns)} ago, by {it.cause}"
-    return _block("LAST QUESTION TO THE SHIM", [(when, it.evidence)])
+    return block("LAST QUESTION TO THE SHIM", [(when, it.evidence)])
 
 
 def _next(reply: ExplainResponse) -> Sequence[str]:
     rows = [(_when(step), step.what) for step in reply.next_steps]
-    return _block("NEXT", rows or [("nothing, by itself",)])
+    return block("NEXT", rows or [("nothing, by itself",)])
 
 
 def _when(step: Step) -> str:
@@ -116,7 +115,7 @@ def _journal(entries: Sequence[JournalEntry], *, now_ns: int) -> Sequence[str]:
         (f"{_age(entry.at, now_ns=now_ns)} ago", entry.cause, _change(entry), entry.detail)
         for entry in entries
     ]
-    return _block("JOURNAL", rows)
+    return block("JOURNAL", rows)
 
 
 def _change(entry: JournalEntry) -> str:
@@ -124,8 +123,8 @@ def _change(entry: JournalEntry) -> str:
     return after if before == after else f"{before or 'new'} -> {after}"
 
 
-def _block(title: str, rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    """The title and its rows, or nothing."""
+def block(title: str, rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    """The lines of a title and its rows, or nothing where there are none."""
     return (title, *_indented(columns(rows))) if rows else ()
 
 

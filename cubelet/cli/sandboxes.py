@@ -7,7 +7,15 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cubelet.api.v1.sandboxes_pb2 import Binding, Bindings, HttpHook, Sandbox, Spec, State
+from cubelet.api.v1.sandboxes_pb2 import (
+    Binding,
+    Bindings,
+    Condition,
+    HttpHook,
+    Sandbox,
+    Spec,
+    State,
+)
 from cubelet.cli.documents import rendered
 from cubelet.cli.tables import age, table
 
@@ -61,15 +69,21 @@ def document(sandbox: Sandbox) -> dict[str, Any]:
         "finished_at": _stamp(sandbox, "finished_at"),
         "exit_code": sandbox.exit_code if sandbox.HasField("exit_code") else None,
         "exit_reason": sandbox.exit_reason,
-        "conditions": [
-            {"kind": it.kind, "since": stamp_text(it.since), "evidence": it.evidence}
-            for it in sandbox.conditions
-        ],
+        "conditions": [condition_document(it) for it in sandbox.conditions],
         "operation": _operation(sandbox),
         "last_observation": _observation(sandbox),
         "bindings": _bindings(sandbox.bindings) if sandbox.HasField("bindings") else None,
         "labels": dict(sorted(sandbox.labels.items())),
         "spec": _spec(sandbox.spec),
+    }
+
+
+def condition_document(condition: Condition) -> dict[str, Any]:
+    """A condition of a sandbox, or of the node."""
+    return {
+        "kind": condition.kind,
+        "since": stamp_text(condition.since),
+        "evidence": condition.evidence,
     }
 
 

@@ -1,4 +1,4 @@
-"""The store's series, read off whoever counts when somebody asks: counting costs a change nothing."""
+"""The store's series, read off whoever counts when asked for: counting costs a change nothing."""
 
 from __future__ import annotations
 
