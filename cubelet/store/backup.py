@@ -8,6 +8,7 @@ is at the copy's end. It lies beside under another name until it is whole, check
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,10 @@ def begin(target: Path) -> Path:
 def copy(conn: sqlite3.Connection, part: Path, *, between: Callable[[], bool]) -> None:
     """Copy all pages; `between` is called after each step, and says whether to go on."""
 
-    def go_on(*_: int) -> None:
+    def go_on(status: int, *_: int) -> None:
+        # Python would ask for ever.
+        if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise _busy(part)
         if not between():
             raise closed()
 
@@ -47,18 +51,29 @@ def finish(part: Path, target: Path) -> int:
         conn.execute("PRAGMA journal_mode = DELETE")
         (found,) = conn.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        message = f"the copy is damaged, and so may be what was copied: {found}"
+        what = " ".join(str(found).split())
+        message = f"the copy is damaged, and so may be what was copied: {what}"
         raise sqlite3.DatabaseError(message)
     files.sync(part)
+    size = part.stat().st_size
     part.rename(target)
-    files.sync(target.parent)
-    return target.stat().st_size
+    try:
+        files.sync(target.parent)
+    except OSError:
+        # It may be gone after a power cut, so nobody may be told that it is there.
+        target.unlink()
+        raise
+    return size
 
 
 def remove(part: Path) -> None:
-    """Remove what a copy that was cut short has left."""
+    """Remove what a copy that was cut short has left. OSError."""
     for suffix in ("", "-journal", "-wal", "-shm"):
         part.with_name(part.name + suffix).unlink(missing_ok=True)
+
+
+def _busy(part: Path) -> OSError:
+    return OSError(errno.EBUSY, "another program holds the copy open", str(part))
 
 
 def _unsynced(part: Path) -> sqlite3.Connection:

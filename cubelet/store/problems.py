@@ -30,6 +30,7 @@ _SAME = {
     errno.ENOENT: sqlite3.SQLITE_CANTOPEN,
     errno.ENOTDIR: sqlite3.SQLITE_CANTOPEN,
     errno.EIO: sqlite3.SQLITE_IOERR,
+    errno.EBUSY: sqlite3.SQLITE_BUSY,
 }
 _OTHERWISE = "see the agent's log"
 #: What failures are counted by; any other is OTHER.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -145,7 +146,9 @@ class SqliteStore:
             )
             size = await self._told(asyncio.to_thread(backup.finish, part, target), doing)
         except BaseException:
-            backup.remove(part)
+            # What is left goes before the next backup of that name.
+            with contextlib.suppress(OSError):
+                backup.remove(part)
             raise
         return Backup(path=str(target), bytes=size)
 
