@@ -23,7 +23,19 @@ from cubelet.store.problems import fault_of
 PROBLEMS_MAX = 1000
 #: Lines of SQLite's own check, which can be long for one broken page.
 _INTEGRITY_MAX = 20
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+#: What SQLite reports of the machine. Anything else it says of a file that we read is damage of that.
+_ELSEWHERE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 _DAMAGED = f"{RESTORE}, or start the agent: it keeps the damaged one and asks the shims"
 
 
@@ -69,8 +81,8 @@ def _problems(db: Database, path: Path, audit: Audit) -> Iterator[Problem]:
             yield from _table(db, table, audit)
     except CubeletError as refused:
         yield Problem("file", str(refused), "nothing in it was checked")
-    except sqlite3.Error as problem:
-        if getattr(problem, "sqlite_errorcode", 0) & 0xFF not in _DAMAGE:
+    except (sqlite3.Error, UnicodeDecodeError) as problem:  # Its messages may quote the file.
+        if getattr(problem, "sqlite_errorcode", 0) & 0xFF in _ELSEWHERE:
             raise fault_of(problem, path, doing="read") from problem
         yield Problem("file", f"what follows cannot be read: {problem}", _DAMAGED)
     else:
