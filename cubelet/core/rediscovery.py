@@ -71,8 +71,9 @@ def _anew(found: Record, why: str, now: Now) -> Record:
 
     Nobody knows how far the lost one had counted, and who follows the revisions, or expects an
     epoch, must not meet the same numbers again. A record changes less than once in a microsecond:
-    so the microseconds since 1970 are above all that it had, also if it was made anew before, and
-    JSON carries them exactly.
+    so the microseconds since 1970 are above all that it had, and JSON carries them exactly. Made
+    anew a second time it goes on above the first, unless somebody has set the wall clock back by
+    more than the time in between: nothing better outlives both stores.
     """
     generation = found.handle.generation if found.handle else 0
     count = now.wall_ns // _CHANGE_NS

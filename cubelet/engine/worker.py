@@ -41,6 +41,7 @@ from cubelet.core.inputs import (
     Input,
     LookRequested,
     Observed,
+    Recovered,
     Request,
     Ticked,
 )
@@ -287,8 +288,12 @@ class Worker:
                     self._waiters.complete_deletes(fault)
                 case _:
                     pass  # It was to follow a change that is not there.
-        if record is not None and record.open is not None and not self._in_flight:
-            self._look_again.arm(backoff_s(self._refusals, self._around.executor.policy))
+        again_s = backoff_s(self._refusals, self._around.executor.policy)
+        if isinstance(happened, Recovered):
+            # Nothing else would ever tell it that the host was restarted.
+            asyncio.get_running_loop().call_later(again_s, self.post, happened)
+        elif record is not None and record.open is not None and not self._in_flight:
+            self._look_again.arm(again_s)
         self._refusals += 1
 
     def _broken(self, happened: Input, bug: Exception) -> None:

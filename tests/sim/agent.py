@@ -47,6 +47,8 @@ class Agent:
         self.serving = False
         #: Since when it has run without being stopped; the checkers' bounds begin there.
         self.up_since_s = 0.0
+        #: Since when this process runs.
+        self.begun_s = 0.0
         self.closing = False
         self._context = contextvars.Context()
         self._calls: dict[asyncio.Future[Any], None] = {}
@@ -60,7 +62,7 @@ class Agent:
         self._context.run(OWNER.set, world.loop.life)
         self.engine = self._context.run(self._build)
         self.serving, self.closing = False, False
-        self.up_since_s = world.now_s
+        self.up_since_s = self.begun_s = world.now_s
         world.note(f"agent {world.loop.life} starts")
         self.call(self.engine.start()).add_done_callback(self._started, context=world.context)
 
@@ -102,23 +104,27 @@ class Agent:
         world.note(f"agent stopped for {for_s:.1f} s")
         world.after(world.work_time(for_s), self._continue, life)
 
-    def kill(self, *, power: bool = False) -> None:
-        """Kill -9 at this very instant; `power`: the host goes down, and all sandboxes with it."""
+    def kill(self, *, power: bool = False, reboot: bool = False) -> None:
+        """Kill -9 at this very instant.
+
+        `power`: the host goes down, and all sandboxes with it; `reboot`: the same, in an orderly
+        way, so that what was written is on the disk.
+        """
         world = self.world
         if self.engine is None:
             return
-        world.note("power cut" if power else "agent killed")
+        world.note("power cut" if power else "host reboots" if reboot else "agent killed")
         life = world.loop.life
         self._bury()
         self.disk.end(power=power)
         for runtime in self.runtimes.values():
             for shim in list(runtime.shims.values()):
-                if power:
+                if power or reboot:
                     shim.end(None)
                 else:
                     shim.connection_lost(life)
-        if power:
-            world.booted_at_s = world.now_s
+        if power or reboot:
+            world.reboot()
         world.judge.died(power=power)
 
     async def close(self) -> None:
@@ -145,6 +151,7 @@ class Agent:
             ids=self.counted,
             chance=self.counted,
             policy=self.policy,
+            boot_id=self.world.boot_id,
         )
 
     def _hint(self, sandbox_id: str, topic: str) -> None:

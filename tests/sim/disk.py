@@ -22,6 +22,12 @@ class Tables:
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
 
+    def copy(self) -> Tables:
+        """The same, to be changed alone."""
+        return Tables(
+            dict(self.records), list(self.entries), dict(self.outcomes), dict(self.snapshots)
+        )
+
     def apply(self, change: Change) -> None:
         """One change, whole."""
         if change.record is None:
@@ -48,6 +54,8 @@ class Disk:
     def __init__(self, world: World) -> None:
         self.world = world
         self.tables = Tables()
+        #: What is there for good, and what was written since.
+        self.base = Tables()
         self.applied: list[Change] = []
         self.waiting: list[_Pending] = []
         #: Until when every commit is refused, and why.
@@ -55,8 +63,12 @@ class Disk:
         self.broken_why = ""
         #: Why the store may not know every sandbox; "" where it does.
         self.incomplete = ""
+        #: Why a record cannot be read, by its id.
+        self.unreadable: dict[str, str] = {}
         #: From then on commits were quick and none was refused.
         self.good_since_s = 0.0
+        #: When it last told an agent that it refuses something.
+        self.refused_s = -1.0
         #: When an agent last had everything that is on it.
         self.loaded_s = 0.0
         self._free_at_s = 0.0
@@ -76,10 +88,23 @@ class Disk:
         world.after(self._free_at_s - world.now_s, self._land, pending)
         return pending.reply
 
+    def lose(self, sandbox_id: str) -> None:
+        """Between two agents: the record of this sandbox is damaged, with "" the whole store."""
+        if sandbox_id:
+            self.tables.records.pop(sandbox_id, None)
+            self.unreadable[sandbox_id] = "damaged"
+        else:
+            self.tables = Tables()
+            self.unreadable.clear()
+            self.incomplete = "damaged"
+        self.base, self.applied = self.tables.copy(), []
+        self.world.note(f"lost: {sandbox_id or 'the store'}")
+
     def check(self) -> None:
         """Refuse as a commit would be refused now."""
         refusal = self._refusal()
         if refusal is not None:
+            self.refused_s = self.world.now_s
             raise refusal
 
     def unsynced(self, sandbox_id: str) -> bool:
@@ -110,7 +135,7 @@ class Disk:
         synced = [number for number, change in enumerate(self.applied, 1) if change.synced]
         kept = self.world.rng.randint(synced[-1] if synced else 0, len(self.applied))
         self.applied = self.applied[:kept]
-        self.tables = Tables()
+        self.tables = self.base.copy()
         for change in self.applied:
             self.tables.apply(change)
 
@@ -141,6 +166,7 @@ class Disk:
             return
         self.waiting.remove(pending)
         if pending.refusal is not None:
+            self.refused_s = self.world.now_s
             self.world.note(f"{pending.change.id} not written: {pending.refusal}")
             pending.reply.set_exception(pending.refusal)
             return
@@ -149,6 +175,7 @@ class Disk:
 
     def _apply(self, change: Change) -> None:
         before = self.tables.records.get(change.id)
+        self.unreadable.pop(change.id, None)
         self.tables.apply(change)
         self.applied.append(change)
         for entry in change.entries:
@@ -174,6 +201,7 @@ class Store:
         return Loaded(
             records=[tables.records[key] for key in sorted(tables.records)],
             snapshots=list(tables.snapshots.values()),
+            unreadable=dict(self._disk.unreadable),
             incomplete=self._disk.incomplete,
         )
 

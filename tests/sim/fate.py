@@ -13,6 +13,8 @@ from tests.sim.shim import Shim
 from tests.sim.world import World
 
 _YEAR_S = 365 * 86400
+#: Blows that end the agent.
+_TO_AGENT = ("agent", "power", "host", "store_lost", "record")
 
 
 class Fate:
@@ -28,8 +30,8 @@ class Fate:
         """Let it happen, if it can."""
         dice = dice_of(act.seed)
         self._world.note(f"fate: {act.what}")
-        if act.what.startswith(("agent", "power")):
-            self._hit_agent(act.what, dice)
+        if act.what.startswith(_TO_AGENT):
+            self._hit_agent(act.what, dice, f"sb{act.slot}")
         elif act.what.startswith(("wall", "store")):
             self._hit_host(act.what, dice)
         elif act.what == "stream_breaks":
@@ -45,22 +47,31 @@ class Fate:
         if self._agent.engine is None:
             self._agent.start()
 
-    def kill(self, *, power: bool = False) -> None:
+    def kill(self, *, power: bool = False, reboot: bool = False) -> None:
         """Kill it, and start it again a little later."""
         if self._agent.engine is not None:
-            self._agent.kill(power=power)
+            self._agent.kill(power=power, reboot=reboot)
             self._world.after(
                 self._world.work_time(self._world.rng.uniform(0.1, 20.0)), self.start_agent
             )
 
-    def _hit_agent(self, what: str, dice: Random) -> None:
+    def _hit_agent(self, what: str, dice: Random, sandbox_id: str) -> None:
         loop = self._world.loop
         if self._agent.engine is None:
+            return
+        if what == "record_damaged" and not self._has_traces(sandbox_id):
             return
         self._world.swarm.came(what)
         match what:
             case "agent_killed" | "power_cut":
                 self.kill(power=what == "power_cut")
+            case "host_reboots":
+                self.kill(reboot=True)
+            case "store_lost" | "record_damaged":
+                self.kill()
+                lost = sandbox_id if what == "record_damaged" else ""
+                self._disk.lose(lost)
+                self._world.judge.lost(lost)
             case "agent_killed_at_step":
                 loop.kill_at_step = loop.steps + dice.randint(1, 60)
             case "agent_killed_in_recovery":
@@ -73,6 +84,12 @@ class Fate:
                 task = loop.create_task(self._close(), context=self._world.context)
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _has_traces(self, sandbox_id: str) -> bool:
+        """Whether its record is there, and what can tell of it without that."""
+        record = self._disk.tables.records.get(sandbox_id)
+        shim = self._agent.runtimes[record.spec.runtime].find(record) if record else None
+        return shim is not None and not shim.cleared
 
     async def _close(self) -> None:
         await self._agent.close()

@@ -83,6 +83,9 @@ PER_MINUTE: Final[Mapping[str, float]] = {
     "agent_killed_at_step": 0.5,
     "agent_killed_in_recovery": 0.2,
     "power_cut": 0.08,
+    "host_reboots": 0.08,
+    "store_lost": 0.1,
+    "record_damaged": 0.15,
     "agent_stopped": 0.3,
     "agent_closed": 0.2,
     "wall_jump": 0.5,
@@ -123,6 +126,8 @@ _NEED_GENERATIONS: Final = frozenset(
         "call_very_slow",
         "call_hangs",
         "shim_hangs",
+        "store_lost",
+        "record_damaged",
     }
 )
 

@@ -120,21 +120,31 @@ class SimRuntime:
         shim = self.find(record)
         if shim is not None:
             shim.end(None)
+            shim.cleared = True
         self.world.note(f"{record.id} is destroyed")
 
     async def traces(self) -> Sequence[Trace]:
-        """See the port. Every shim that is there has the record beside it that made it."""
+        """See the port. Beside every shim lies the record that made it, and which process it is."""
         await self._nap(0.01)
-        return [
+        sandboxes = [
             Trace(
                 sandbox_id=shim.id,
                 runtime=self.name,
                 what=(f"shim {shim.handle.shim_pid}",),
-                record=replace(self.records[shim.incarnation], handle=shim.handle),
+                record=replace(
+                    self.records[shim.incarnation],
+                    open=None,
+                    handle=shim.handle if shim.started else None,
+                ),
             )
             for shim in self.shims.values()
-            if not shim.gone
+            if not shim.cleared
         ]
+        images = [
+            Trace(sandbox_id="", runtime=self.name, what=("image",), snapshot_id=name)
+            for name in self.host.images
+        ]
+        return [*sandboxes, *images]
 
     async def clear(self, trace: Trace) -> None:
         """See the port."""
@@ -142,6 +152,7 @@ class SimRuntime:
         for shim in self.shims.values():
             if shim.id == trace.sandbox_id:
                 shim.end(None)
+                shim.cleared = True
         self.world.note(f"what was left of {trace.sandbox_id} is cleared")
 
     async def _call(

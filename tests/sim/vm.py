@@ -61,6 +61,8 @@ class Vm:
         self.frozen = False
         #: The shim and the sandbox's processes are gone.
         self.gone = False
+        #: So is everything that it left on disk.
+        self.cleared = False
         self.exit_code: int | None = None
         self.memory = Memory(seed=pid)
         self.private: Image | None = None

@@ -38,7 +38,19 @@ class World:
         #: Of the world, not of the agent that happens to run.
         self.context = contextvars.copy_context()
         self.wall_offset_ns = 0
-        self.booted_at_s = 0.0
+        #: The host had been up for a while when the run began.
+        self.booted_at_s = -100.0
+        self.boot = 1
+
+    @property
+    def boot_id(self) -> str:
+        """What the kernel calls the time since the host's last start."""
+        return f"boot{self.boot}"
+
+    def reboot(self) -> None:
+        """The host starts anew, and its monotonic clock with it."""
+        self.boot += 1
+        self.booted_at_s = self.now_s
 
     @property
     def now_s(self) -> float:
@@ -68,10 +80,10 @@ class WorldClock:
         self._world = world
 
     def now(self) -> Now:
-        """Both clocks; the host had been up for a while when the run began."""
+        """Both clocks."""
         world = self._world
         wall_ns = _EPOCH_NS + int(world.now_s * 1e9) + world.wall_offset_ns
-        return Now(wall_ns=max(0, wall_ns), mono_s=100.0 + world.now_s - world.booted_at_s)
+        return Now(wall_ns=max(0, wall_ns), mono_s=world.now_s - world.booted_at_s)
 
 
 class Counted:

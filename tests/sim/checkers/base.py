@@ -137,6 +137,9 @@ class Checker:
     def died(self, *, power: bool) -> None:
         """The agent is gone, and what it had not written with it."""
 
+    def lost(self, sandbox_id: str) -> None:
+        """Between two agents the record of this sandbox was damaged, with "" the whole store."""
+
     def gap(self) -> None:
         """The event stream broke, and the agent knows it: anything may have been missed."""
 

@@ -53,7 +53,7 @@ class Customs(Checker):
         if not before.finished_at_ns:
             if after.finished_at_ns:
                 self._ended[after.incarnation] = self.world.now_s
-        elif not after.tombstone_at_ns:
+        elif not after.tombstone_at_ns and after.leftovers == before.leftovers:
             self.fail(f"I6 {after.id}: its record is dead, and was written again")
 
     def sampled(self, view: Sequence[Record]) -> None:

@@ -43,6 +43,11 @@ class Durable(Checker):
         for record in self._told.values():
             self._check(record)
 
+    def lost(self, sandbox_id: str) -> None:
+        for incarnation, record in list(self._told.items()):
+            if sandbox_id in {record.id, ""}:
+                del self._told[incarnation]
+
     def _check_snapshot(self, asked: Asked, answer: Answer) -> None:
         if asked.kind != "commit":
             return

@@ -41,7 +41,7 @@ class Endings(Checker):
     def destroying(self, record: Record) -> None:
         written = self.facts.disk.tables.records.get(record.id)
         mine = written is not None and written.incarnation == record.incarnation
-        if mine and written is not None and not written.tombstone_at_ns:
+        if mine and written is not None and not written.tombstone_at_ns and not written.leftovers:
             self.fail(f"I7 {record.id}: removed without a deletion on disk")
 
     def sampled(self, view: Sequence[Record]) -> None:
@@ -62,6 +62,12 @@ class Endings(Checker):
         if power:
             self._over.clear()
 
+    def lost(self, sandbox_id: str) -> None:
+        """An end, or a deletion, that was only there is forgotten."""
+        for shim in self.facts.shims():
+            if sandbox_id in {shim.id, ""}:
+                self._over.pop(shim.incarnation, None)
+
     def _check_ended(self, after: Record) -> None:
         shim = self.facts.shim(after)
         if shim is not None and shim.alive:
@@ -69,7 +75,7 @@ class Endings(Checker):
 
     def _check_deleted(self, before: Record | None, after: Record) -> None:
         shim = self.facts.shim(after)
-        created = before is not None and before.state is not State.CREATED
+        created = before is None or before.state is not State.CREATED
         wanted = after.id in self._deletes or after.finished_at_ns or not created
         if shim is not None and shim.alive and not wanted:
             self.fail(f"I7 {after.id}: deleted, and nobody asked for that")

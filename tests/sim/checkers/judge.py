@@ -15,6 +15,7 @@ from tests.sim.checkers.base import Answer, Asked, Checker, Facts, Violated
 from tests.sim.checkers.bindings import BindingsHold
 from tests.sim.checkers.calls import OneCall
 from tests.sim.checkers.customs import Customs
+from tests.sim.checkers.degraded import Degraded
 from tests.sim.checkers.divergence import Divergence
 from tests.sim.checkers.durable import Durable
 from tests.sim.checkers.endings import Endings
@@ -22,6 +23,7 @@ from tests.sim.checkers.gaps import Gaps
 from tests.sim.checkers.isolation import Isolation
 from tests.sim.checkers.journal import Journal
 from tests.sim.checkers.keys import Keys
+from tests.sim.checkers.known import Known
 from tests.sim.checkers.patience import Patience
 from tests.sim.checkers.prompt import Prompt
 from tests.sim.checkers.quiescence import Quiescence
@@ -49,6 +51,8 @@ CHECKERS: tuple[type[Checker], ...] = (
     Restores,
     Customs,
     Gaps,
+    Degraded,
+    Known,
     Quiescence,
 )
 
@@ -107,6 +111,9 @@ class Judge:
 
     def died(self, *, power: bool) -> None:
         self._tell("died", power=power)
+
+    def lost(self, sandbox_id: str) -> None:
+        self._tell("lost", sandbox_id)
 
     def gap(self) -> None:
         self._tell("gap")

@@ -70,6 +70,14 @@ class Keys(Checker):
         if power:
             self._calls.clear()
 
+    def lost(self, sandbox_id: str) -> None:
+        """Keys of an open operation go with its record, answers only with the whole store."""
+        for name in list(self._calls):
+            if sandbox_id in {name[0], ""}:
+                del self._calls[name]
+        if not sandbox_id:
+            self._answers.clear()
+
     def _check_not_forgotten(self, asked: Asked, answer: Answer) -> None:
         assert asked.key is not None
         first = self._answers.get((asked.sandbox_id, asked.key.value))

@@ -23,8 +23,20 @@ class Quiescence(Checker):
         for shim in self.facts.shims():
             if not shim.gone and shim.incarnation not in known:
                 self.fail(f"I7 {shim.id}: no record, and its shim is still there")
+        self._check_complete()
+
+    def _check_complete(self) -> None:
+        """Only snapshots without a catalog, which wait for people, may keep it from that."""
+        disk = self.facts.disk
+        if disk.unreadable:
+            self.fail(f"I2 nobody knows again what {list(disk.unreadable)} are")
+        lost = {name for one in self.facts.runtimes.values() for name in one.host.images}
+        if disk.incomplete and not lost - set(disk.tables.snapshots):
+            self.fail("I2 everything is known again, and the store does not count as complete")
 
     def _check(self, seen: Record, written: Record) -> None:
+        if seen.leftovers:
+            self.fail(f"I7 {seen.id}: what a restart of the host left of it is still there")
         if seen.open is not None or seen.state is State.DELETED:
             self.fail(f"I2 {seen.id} is still {seen.state} at the end of the calm: {seen.open}")
         if (seen.state, seen.revision) != (written.state, written.revision):

@@ -362,3 +362,23 @@ def test_a_restart_of_the_host_ends_all_that_lived_and_its_leftovers_go() -> Non
         await engine.close()
 
     run_virtual(main())
+
+
+def test_an_end_that_the_store_refused_to_write_is_written_later() -> None:
+    async def main() -> None:
+        tube = Tube(boot_id="boot1")
+        engine = await tube.running()
+        await engine.close()
+        again = replace(tube.restarted(), boot_id="boot2")
+        full = error(Code.UNAVAILABLE, Reason.STORE_FAILED, "no space left")
+        again.store.refuse = lambda number: full if number < 4 else None
+        again.toy.silent = True
+        engine = again.engine()
+        await engine.start()
+        await asyncio.sleep(0.1)
+        assert states(engine) == {"sb": State.RUNNING}
+        await asyncio.sleep(4)
+        assert states(engine) == {"sb": State.EXITED}
+        await engine.close()
+
+    run_virtual(main())
