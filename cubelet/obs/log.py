@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -22,6 +23,7 @@ def configure(level: str, stream: TextIO) -> None:
         raise ValueError(f"log level {level!r} is not one of {', '.join(LEVELS)}")
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared = _stamps()
+    stream = cast("TextIO", _Unfailing(stream))
     structlog.configure(
         processors=[*shared, *_rendering()],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -36,6 +38,23 @@ def configure(level: str, stream: TextIO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+
+
+class _Unfailing:
+    """Leaves out what its stream cannot take: a log on a full disk must not stop what is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write it, or not."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Let go what waits, if that can be."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def _stamps() -> Sequence[Processor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -55,3 +56,22 @@ def test_the_level_holds_for_both(stream: io.StringIO) -> None:
 def test_a_level_that_is_none(stream: io.StringIO) -> None:
     with pytest.raises(ValueError, match="'loud' is not one of debug, info, warning, error"):
         configure("loud", stream)
+
+
+class FullDisk(io.StringIO):
+    """Has no room for a single character."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+
+@pytest.mark.usefixtures("stream")
+def test_a_log_that_cannot_be_written_stops_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    full = FullDisk()
+    configure("info", full)
+    structlog.get_logger("cubelet").error("lost")
+    logging.getLogger("asyncio").warning("lost too")
+    assert (full.getvalue(), capfd.readouterr().err) == ("", "")
