@@ -23,7 +23,7 @@ from cubelet.store.problems import fault_of
 PROBLEMS_MAX = 1000
 #: Lines of SQLite's own check, which can be long for one broken page.
 _INTEGRITY_MAX = 20
-#: What SQLite reports of the machine. Anything else it says of a file that we read is damage of that.
+#: What SQLite reports of the machine. Anything else that it says of a file is damage.
 _ELSEWHERE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -52,7 +52,7 @@ class Report:
 def verify(path: Path) -> Report:
     """Check the whole file; CubeletError where there is none or it cannot be read at all.
 
-    Nobody may write to it meanwhile. Takes about a second for 100,000 rows.
+    Nobody may write to it meanwhile. 10,000 records and 190,000 lines of the journal take 6 s.
     """
     audit = Audit()
     with readonly.opened(path) as db:
