@@ -6,6 +6,7 @@ kernel drops the lock with the process, however it dies, so there is never a sta
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -22,7 +23,11 @@ class StateLock:
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / LOCK_NAME
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as failed:
+            message = f"the lock of {state_dir} cannot be taken: {failed.strerror}; see to its owner and disk"
+            raise error(Code.FAILED_PRECONDITION, Reason.STATE_DIR_UNUSABLE, message) from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,8 +38,9 @@ class StateLock:
                 "or give this one another --state-dir"
             )
             raise error(Code.FAILED_PRECONDITION, Reason.STATE_DIR_TAKEN, message) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # It is for people only, and the disk may be full.
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let the next agent in. The file stays: removing it would race with who opens it."""

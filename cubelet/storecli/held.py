@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from cubelet.commandline import faults_end_it, load_config
-from cubelet.core.faults import Code, Reason, error
 from cubelet.lock import LOCK_NAME, StateLock, prepare_state_dir
 from cubelet.places import STORE_NAME
 
@@ -32,7 +31,7 @@ def held(config_path: Path | None, state_dir: str | None, file: Path | None) -> 
         if not (file.parent / LOCK_NAME).exists():  # No agent has ever run there.
             yield file
             return
-        lock = _lock(file.parent)
+        lock = StateLock(file.parent)
         try:
             yield file
         finally:
@@ -45,16 +44,8 @@ def held_to_fill(config_path: Path | None, state_dir: str | None) -> Iterator[Pa
     folder = Path(load_config(config_path, {"state_dir": state_dir}).state_dir)
     with faults_end_it():
         prepare_state_dir(folder)
-        lock = _lock(folder)
+        lock = StateLock(folder)
         try:
             yield folder / STORE_NAME
         finally:
             lock.release()
-
-
-def _lock(folder: Path) -> StateLock:
-    try:
-        return StateLock(folder)
-    except OSError as failed:
-        message = f"the lock of {folder} cannot be taken: {failed.strerror}; who owns it may"
-        raise error(Code.FAILED_PRECONDITION, Reason.STATE_DIR_UNUSABLE, message) from failed

@@ -63,3 +63,15 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CubeletError, match="cannot be used"):
         prepare_state_dir(tmp_path / "file" / "deeper")
+
+
+def test_a_lock_that_cannot_be_opened_is_refused_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(CubeletError, match=r"the lock of .* cannot be taken: Is a dir") as caught:
+        StateLock(tmp_path)
+    assert caught.value.fault.reason is Reason.STATE_DIR_UNUSABLE
+
+
+def test_a_disk_without_room_for_a_number_keeps_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("/dev/full")
+    StateLock(tmp_path).release()
