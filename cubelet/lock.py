@@ -26,7 +26,8 @@ class StateLock:
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as failed:
-            message = f"the lock of {state_dir} cannot be taken: {failed.strerror}; see to its owner and disk"
+            why = failed.strerror
+            message = f"the lock of {state_dir} cannot be taken: {why}; see to its owner and disk"
             raise error(Code.FAILED_PRECONDITION, Reason.STATE_DIR_UNUSABLE, message) from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
