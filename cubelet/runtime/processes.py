@@ -39,20 +39,41 @@ class ShimProcess:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A process that a shim has started on the host itself."""
+    """A process that a shim has started on the host itself: its child, or one with its mark."""
 
     identity: Identity
     sandbox_id: str
     name: str
 
 
-def find_processes(sandboxes: Path, address: str) -> Iterator[ShimProcess | Member]:
+def find_processes(sandboxes: Path, address: str) -> tuple[list[ShimProcess], list[Member]]:
     """All of them on this host; reads all of /proc, so it blocks for some milliseconds.
 
     `sandboxes` is the folder of all bundles, there or deleted; `address` is what our shims are told
     of their agent.
     """
-    inside = f"{sandboxes}/"
+    shims: list[ShimProcess] = []
+    others: list[Member] = []
+    for identity, below in _working_in(f"{sandboxes}/"):
+        sandbox_id, _, deeper = below.partition("/")
+        if not is_id(sandbox_id):
+            continue
+        shim = _as_shim(identity, sandbox_id, address)
+        if shim is not None and not deeper:
+            shims.append(shim)
+        else:
+            others.append(Member(identity, sandbox_id, _name_of(identity.pid)))
+    parents = {(shim.identity.pid, shim.sandbox_id) for shim in shims}
+    return shims, [
+        one
+        for one in others
+        if (_parent_of(one.identity.pid), one.sandbox_id) in parents
+        or _is_marked(one.identity.pid, one.sandbox_id)
+    ]
+
+
+def _working_in(inside: str) -> Iterator[tuple[Identity, str]]:
+    """Every process that works there, and where."""
     with os.scandir(_PROC) as entries:
         pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
     for pid in pids:
@@ -61,21 +82,7 @@ def find_processes(sandboxes: Path, address: str) -> Iterator[ShimProcess | Memb
             identity = identify(pid)
             folder = _folder_of(pid)
             if identity is not None and folder.startswith(inside):
-                found = _looked_at(identity, folder.removeprefix(inside), address)
-                if found is not None:
-                    yield found
-
-
-def _looked_at(identity: Identity, below: str, address: str) -> ShimProcess | Member | None:
-    """What a process is that works there; None where it is not ours."""
-    sandbox_id, _, deeper = below.partition("/")
-    if not is_id(sandbox_id):
-        return None
-    if not deeper and (shim := _as_shim(identity, sandbox_id, address)):
-        return shim
-    if _is_marked(identity.pid, sandbox_id):
-        return Member(identity, sandbox_id, _name_of(identity.pid))
-    return None
+                yield identity, folder.removeprefix(inside)
 
 
 def _as_shim(identity: Identity, sandbox_id: str, address: str) -> ShimProcess | None:
@@ -92,6 +99,12 @@ def _is_marked(pid: int, sandbox_id: str) -> bool:
     variables = _read(pid, "environ").split(b"\0")
     value = b"." + os.fsencode(sandbox_id)
     return any(one.startswith(_MARK) and one.endswith(value) for one in variables)
+
+
+def _parent_of(pid: int) -> int:
+    """The fourth field of its line in stat, whose second may hold anything; 0: it is gone."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def _name_of(pid: int) -> str:

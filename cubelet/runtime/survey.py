@@ -98,9 +98,11 @@ def survey(config: RuntimeConfig) -> dict[str, Sighting]:
     sandboxes = sandboxes_in(config.state_dir)
     for name in _folders_in(sandboxes):
         seen.of(name).bundle = True
-    for found in find_processes(sandboxes, containerd_address(config)):
-        one = seen.of(found.sandbox_id)
-        one.shims.append(found) if isinstance(found, ShimProcess) else one.members.append(found)
+    shims, members = find_processes(sandboxes, containerd_address(config))
+    for shim in shims:
+        seen.of(shim.sandbox_id).shims.append(shim)
+    for member in members:
+        seen.of(member.sandbox_id).members.append(member)
     for point in mounts_below(sandboxes):
         name = point.removeprefix(f"{sandboxes}/").partition("/")[0]
         if point != str(sandboxes) and is_id(name):
