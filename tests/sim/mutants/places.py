@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 RACES: Final = tuple(f"R{number}" for number in range(1, 21))
-INVARIANTS: Final = tuple(f"I{number}" for number in (*range(1, 15), 16, 17, 20, 21, 22))
+INVARIANTS: Final = tuple(f"I{number}" for number in (*range(1, 15), 16, 17, 20, 21, 22, 23))
 BINDING_ROWS: Final = {
     "B1": "before the shim is asked to resume, and not only on its success",
     "B2": "never by an event alone",
