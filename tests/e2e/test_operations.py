@@ -50,7 +50,8 @@ def run(agent: AgentProcess, sandbox_id: str, script: str) -> list[str]:
 
 
 def test_every_block_is_run_here() -> None:
-    sections = [block for name in ("silent", "diverged") for block in blocks(name, "sh")]
+    names = ("silent", "diverged", "backup", "offline", "restore")  # The last: test_store_commands.
+    sections = [block for name in names for block in blocks(name, "sh")]
     everywhere = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert everywhere == ["cubecli explain demo\n", *sections]
 
