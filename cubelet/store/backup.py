@@ -13,12 +13,14 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from cubelet.store import files
+from cubelet.crashpoints import reach
+from cubelet.store import files, meta
 from cubelet.store.problems import closed
 
 #: Pages that are copied in one go, 512 KB: about a millisecond for those who wait.
 STEP_PAGES = 128
 PART = ".part"
+_WHY_INCOMPLETE = "it was put in place from a backup"
 
 
 def begin(target: Path) -> Path:
@@ -27,6 +29,7 @@ def begin(target: Path) -> Path:
     part = target.with_name(target.name + PART)
     remove(part)
     files.make_private(part)
+    reach("store.backup.begun")
     return part
 
 
@@ -37,11 +40,13 @@ def copy(conn: sqlite3.Connection, part: Path, *, between: Callable[[], bool]) -
         # Python would ask for ever.
         if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise _busy(part)
+        reach("store.backup.step")
         if not between():
             raise closed()
 
     with contextlib.closing(_unsynced(part)) as target:
         conn.backup(target, pages=STEP_PAGES, progress=go_on)
+    reach("store.backup.copied")
 
 
 def finish(part: Path, target: Path) -> int:
@@ -50,15 +55,23 @@ def finish(part: Path, target: Path) -> int:
         # One file that needs no other beside it.
         conn.execute("PRAGMA journal_mode = DELETE")
         (found,) = conn.execute("PRAGMA quick_check(1)").fetchone()
+        if found == "ok":
+            # Where it takes the store's place there may be sandboxes that came after it.
+            meta.put(conn, meta.INCOMPLETE, _WHY_INCOMPLETE)
+            meta.put(conn, meta.OPENED, "")
     if found != "ok":
         what = " ".join(str(found).split())
         message = f"the copy is damaged, and so may be what was copied: {what}"
         raise sqlite3.DatabaseError(message)
+    reach("store.backup.checked")
     files.sync(part)
+    reach("store.backup.synced")
     size = part.stat().st_size
     part.rename(target)
     try:
+        reach("store.backup.named")
         files.sync(target.parent)
+        files.sync(target.parent.parent)
     except OSError:
         # It may be gone after a power cut, so nobody may be told that it is there.
         target.unlink()

@@ -15,6 +15,7 @@ from typing import Any
 from cubelet.core.effects import Entry
 from cubelet.core.inputs import Cause
 from cubelet.core.model import State
+from cubelet.crashpoints import reach
 from cubelet.store import chain, codec, meta
 from cubelet.store.limits import Keep
 
@@ -65,6 +66,11 @@ class End:
             self._last = found or anchor(conn)
         return self._last
 
+    @property
+    def written(self) -> int:
+        """The number of the last line; 0 where nobody has asked yet."""
+        return self._last[0] if self._last is not None else 0
+
     def forget(self) -> None:
         """What was written last was rolled back."""
         self._last = None
@@ -84,7 +90,10 @@ def drop_oldest(conn: sqlite3.Connection, *, keep: Keep, now_ns: int, rows_max: 
         return 0
     (hash_,) = conn.execute(_HASH, (last,)).fetchone()
     meta.put(conn, meta.ANCHOR, f"{last} {hash_}")
-    return conn.execute(_DROP, (last,)).rowcount
+    reach("store.retain.anchored")
+    dropped = conn.execute(_DROP, (last,)).rowcount
+    reach("store.retain.lines")
+    return dropped
 
 
 def link_all(conn: sqlite3.Connection) -> None:
@@ -113,7 +122,7 @@ def lines(conn: sqlite3.Connection, sandbox_id: str, *, top: int, limit: int) ->
     Unreadable names a damaged line.
     """
     rows = conn.execute(_LINES, (top - SLICE_LINES + 1, top, sandbox_id, limit)).fetchall()
-    return [_checked(row, anchor(conn)[1]) for row in rows]
+    return [_checked(conn, row) for row in rows]
 
 
 def _line(number: int, entry: Entry) -> chain.Line:
@@ -132,10 +141,14 @@ def _line(number: int, entry: Entry) -> chain.Line:
     )
 
 
-def _checked(row: Sequence[Any], anchored: str) -> Entry:
+def _checked(conn: sqlite3.Connection, row: Sequence[Any]) -> Entry:
     *line, hash_, older = row
     entry = _entry(line)
-    if chain.link(anchored if older is None else older, line) != hash_:
+    try:
+        before = anchor(conn)[1] if older is None else older
+    except ValueError as problem:
+        raise codec.Unreadable(str(problem)) from problem
+    if chain.link(before, line) != hash_:
         raise codec.Unreadable(f"journal line {line[0]}: its hash does not fit, it was changed")
     return entry
 

@@ -8,7 +8,10 @@ FORMAT = "format"
 #: The kernel's boot id at the last opening: monotonic stamps of another boot mean nothing.
 BOOT_ID = "boot_id"
 CREATED_AT_NS = "created_at_ns"
-#: Why sandboxes may live here that have no row; there is no such row where all have one.
+#: The kernel's boot id and a random number: which opening of the file was the last.
+OPENED = "opened"
+#: Why sandboxes may live here that have no row; "" where all have one. A file where this is missing
+#: says nothing of the kind.
 INCOMPLETE = "incomplete"
 #: Counts the probes, so that each one writes something.
 PROBES = "probes"
@@ -17,9 +20,6 @@ ANCHOR = "anchor"
 
 _GET = "SELECT value FROM meta WHERE key = ?"
 _PUT = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = ?2"
-_PUT_ONCE = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
-
-_DROP = "DELETE FROM meta WHERE key = ?"
 
 
 def get(conn: sqlite3.Connection, key: str) -> str | None:
@@ -31,13 +31,3 @@ def get(conn: sqlite3.Connection, key: str) -> str | None:
 def put(conn: sqlite3.Connection, key: str, value: str) -> None:
     """Set the value."""
     conn.execute(_PUT, (key, value))
-
-
-def put_once(conn: sqlite3.Connection, key: str, value: str) -> None:
-    """Set the value unless there is one."""
-    conn.execute(_PUT_ONCE, (key, value))
-
-
-def drop(conn: sqlite3.Connection, key: str) -> None:
-    """Remove the value; nothing happens where there is none."""
-    conn.execute(_DROP, (key,))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from cubelet.core.model import Outcome
+from cubelet.crashpoints import reach
 from cubelet.store import codec
 from cubelet.store.limits import Keep
 
@@ -52,7 +53,11 @@ def drop_oldest(conn: sqlite3.Connection, *, keep: Keep, now_ns: int, rows_max: 
     (newest,) = conn.execute(_NEWEST).fetchone()
     oldest = conn.execute(_OLDEST, (rows_max,))
     last = keep.last_to_go(oldest, newest=newest, now_ns=now_ns)
-    return conn.execute(_DROP, (last,)).rowcount if last else 0
+    if not last:
+        return 0
+    dropped = conn.execute(_DROP, (last,)).rowcount
+    reach("store.retain.answers")
+    return dropped
 
 
 def get(conn: sqlite3.Connection, sandbox_id: str, key: str) -> Outcome | None:

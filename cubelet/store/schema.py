@@ -11,12 +11,31 @@ from sqlite_utils import Database, Migrations
 from sqlite_utils.db import Table
 
 from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.crashpoints import reach
 from cubelet.store import journal, meta
 
 #: The newest format that this agent reads; what it writes.
 FORMAT = 2
 
 migrations = Migrations("cubelet")
+
+#: The migrations that made a format, and which.
+_FORMATS = {"m001_first": "1", "m002_chain": "2"}
+#: What is read and written.
+_COLUMNS = {
+    "meta": frozenset({"key", "value"}),
+    "sandboxes": frozenset({"id", "incarnation", "state", "revision", "body"}),
+    "journal": frozenset(
+        {"seq", "sandbox_id", "incarnation", "revision", "epoch", "at_ns", "cause"}
+        | {"before", "after", "op_id", "detail", "hash"}
+    ),
+    "operations": frozenset({"seq", "sandbox_id", "key", "op_id", "at_ns", "body"}),
+    "snapshots": frozenset({"seq", "id", "sandbox_id", "created_at_ns", "body"}),
+}
+#: What an older format has not.
+_SINCE = {"1": frozenset({"hash"})}
+#: So many of our tables tell that a file is ours.
+_OURS_MIN = 3
 
 
 # Only the oldest rows of these are ever dropped, so the next number is always one more than the
@@ -73,6 +92,7 @@ def m001_first(db: Database) -> None:
     for statement in _NUMBERED:
         db.execute(statement)
     meta.put(db.conn, meta.FORMAT, "1")
+    reach("store.migrate.first")
 
 
 @migrations()
@@ -82,23 +102,48 @@ def m002_chain(db: Database) -> None:
     Bodies with a checksum come with this format too, and those without are read as before.
     """
     db.execute("ALTER TABLE journal ADD COLUMN hash TEXT NOT NULL DEFAULT ''")
+    reach("store.migrate.column")
     journal.link_all(db.conn)
+    reach("store.migrate.linked")
+    meta.put(db.conn, meta.INCOMPLETE, "")
     meta.put(db.conn, meta.FORMAT, "2")
+    reach("store.migrate.chain")
 
 
 def refuse_foreign(db: Database, path: Path) -> None:
-    """Raise FAILED_PRECONDITION for a newer format and for a file of somebody else. Only reads."""
+    """Raise FAILED_PRECONDITION for a newer format and for a file of somebody else. Only reads.
+
+    What has most of our tables is ours, and damaged where it does not say its format. What has none
+    at all is nobody's.
+    """
     names = set(db.table_names()) - {migrations.migrations_table}
-    if not names:
-        return
-    found = meta.get(db.conn, meta.FORMAT) if "meta" in names else None
-    if found is None:
+    if names and len(names & _COLUMNS.keys()) < _OURS_MIN:
         raise _refused(f"{path} is a database, but not Cubelet's; name another state directory")
-    if not found.isdecimal() or int(found) > FORMAT:
+    found = meta.get(db.conn, meta.FORMAT) or ""
+    if found.isdecimal() and int(found) > FORMAT:
         raise _refused(
             f"{path} has format {found!r}, this agent reads up to {FORMAT}; nothing was changed: "
             "start the newer agent, or name another state directory"
         )
+
+
+def misfit(db: Database) -> str:
+    """What our tables lack, or say of themselves that cannot be; "" where all is as it was made."""
+    missing = _COLUMNS.keys() - set(db.table_names())
+    if missing:
+        return f"no table {min(missing)}"
+    found = meta.get(db.conn, meta.FORMAT) or ""
+    if found not in _FORMATS.values():
+        return f"it says that its format is {found!r}"
+    expected = {name for name, made in _FORMATS.items() if int(made) <= int(found)}
+    if {one.name for one in migrations.applied(db)} & _FORMATS.keys() != expected:
+        return f"it says that its format is {found}, and not how it came to that"
+    for table, columns in _COLUMNS.items():
+        there = {column.name for column in _table(db, table).columns}
+        lost = columns - there - _SINCE.get(found, frozenset())
+        if lost:
+            return f"table {table} has no {min(lost)}"
+    return ""
 
 
 def _refused(message: str) -> CubeletError:

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sqlite_utils import Database
-
 from cubelet.core.effects import Entry
 from cubelet.core.faults import Code, CubeletError, Reason, error
 from cubelet.core.ids import check_id
 from cubelet.core.model import Outcome
+from cubelet.crashpoints import reach
 from cubelet.engine.ports import Backup, Change, Loaded
-from cubelet.store import backup, journal, meta, operations, sandboxes, schema, snapshots
+from cubelet.store import backup, journal, meta, operations, sandboxes, snapshots
 from cubelet.store.limits import LIMITS, Limits
+from cubelet.store.mark import Mark
+from cubelet.store.opening import open_file
 from cubelet.store.problems import backup_taken, fault_of
 from cubelet.store.writer import Writer
 
 #: Rows that are dropped in one go, a few milliseconds for the changes that wait.
 RETAIN_ROWS = 1000
 
-T = TypeVar("T")
+_UNSAID = "it does not say whether it is complete"
 
-# EXCLUSIVE: no second connection, of whatever program, can open the file while the agent runs.
-_PRAGMAS = """
-PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-PRAGMA foreign_keys = ON;
-"""
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -44,9 +38,11 @@ class SqliteStore:
         self._path = path
         self._limits = limits
         self._journal = journal.End()
+        self._mark = Mark(path)
         self._backup: asyncio.Task[Backup] | None = None
         self.writer = Writer(
-            lambda: _connect(path, boot_id=boot_id, now_ns=now_ns),
+            partial(self._connect, boot_id=boot_id, now_ns=now_ns),
+            committed=self._tell_mark,
             rolled_back=self._journal.forget,
         )
 
@@ -56,8 +52,10 @@ class SqliteStore:
     ) -> SqliteStore:
         """Open the file, or make it (mode 0600); its directory must exist.
 
-        CubeletError, and nothing changed: UNAVAILABLE where the file cannot be opened or is
-        damaged, FAILED_PRECONDITION where it is of a newer format or not ours.
+        A damaged one is kept in `quarantine` beside it, and a new one takes its place. `boot_id` is
+        the kernel's: only within one boot can be told whether changes that were not synced are
+        missing. CubeletError, and nothing changed: UNAVAILABLE where the file cannot be had,
+        FAILED_PRECONDITION where it is of a newer format or not ours.
         """
         store = cls(path, boot_id=boot_id, now_ns=now_ns, limits=limits)
         await store._told(store.writer.open(), "open")
@@ -94,9 +92,7 @@ class SqliteStore:
 
     async def completed(self) -> None:
         """Note that all sandboxes that live here are known."""
-        await self._told(
-            self.writer.write(lambda conn: meta.drop(conn, meta.INCOMPLETE)), "write to"
-        )
+        await self._told(self.writer.write(_complete), "write to")
 
     async def retain(self, now_ns: int) -> int:
         """Drop what need not be kept any longer, a slice at a time; how many rows that were."""
@@ -130,6 +126,8 @@ class SqliteStore:
         await self.writer.close()
         if self._backup is not None:
             await asyncio.wait([self._backup])
+        log = self._path.with_name(self._path.name + "-wal")
+        self._mark.close(remove=not log.exists())
 
     async def _copied(self, name: str) -> Backup:
         target = self._path.parent / "backups" / f"{name}.db"
@@ -152,6 +150,18 @@ class SqliteStore:
             raise
         return Backup(path=str(target), bytes=size)
 
+    def _connect(self, *, boot_id: str, now_ns: int) -> sqlite3.Connection:
+        conn = open_file(self._path, boot_id=boot_id, now_ns=now_ns)
+        try:
+            self._mark.open(meta.get(conn, meta.OPENED) or "")
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def _tell_mark(self) -> None:
+        self._mark.tell(self._journal.written)
+
     async def _told(self, work: Awaitable[T], doing: str) -> T:
         try:
             return await work
@@ -164,17 +174,24 @@ class SqliteStore:
 def _load(conn: sqlite3.Connection) -> Loaded:
     records, unreadable = sandboxes.load(conn)
     catalog, unusable = snapshots.load(conn)
+    incomplete = meta.get(conn, meta.INCOMPLETE)
     return Loaded(
         records=records,
         unreadable=unreadable,
         snapshots=catalog,
         unreadable_snapshots=unusable,
-        incomplete=meta.get(conn, meta.INCOMPLETE) or "",
+        incomplete=_UNSAID if incomplete is None else incomplete,
     )
+
+
+def _complete(conn: sqlite3.Connection) -> None:
+    meta.put(conn, meta.INCOMPLETE, "")
+    reach("store.completed.written")
 
 
 def _probe(conn: sqlite3.Connection) -> None:
     meta.put(conn, meta.PROBES, str(int(meta.get(conn, meta.PROBES) or 0) + 1))
+    reach("store.probe.written")
 
 
 def _applier(change: Change, end: journal.End) -> Callable[[sqlite3.Connection], None]:
@@ -188,48 +205,12 @@ def _applier(change: Change, end: journal.End) -> Callable[[sqlite3.Connection],
             sandboxes.remove(conn, change.id)
         else:
             sandboxes.put(conn, row)
+        reach("store.sandbox.written")
         end.append(conn, change.entries)
+        reach("store.journal.written")
         operations.put(conn, outcomes)
+        reach("store.operation.written")
         snapshots.put(conn, taken)
+        reach("store.snapshot.written")
 
     return apply
-
-
-def _connect(path: Path, *, boot_id: str, now_ns: int) -> sqlite3.Connection:
-    made = not path.exists()
-    if not made:
-        _look(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    conn = sqlite3.connect(path, isolation_level=None)
-    try:
-        _prepare(conn, boot_id=boot_id, now_ns=now_ns)
-        if made:
-            meta.put(conn, meta.INCOMPLETE, "there was no file")
-    except BaseException:
-        conn.close()
-        raise
-    return conn
-
-
-def _look(path: Path) -> None:
-    """Refuse what is not for us over a connection that cannot write, and is closed again."""
-    # Where nothing waits in a write-ahead log, "immutable" reads the file without a trace.
-    reading = "mode=ro" if _log_of(path).exists() else "immutable=1"
-    conn = sqlite3.connect(f"{path.absolute().as_uri()}?{reading}", uri=True, isolation_level=None)
-    try:
-        schema.refuse_foreign(Database(conn, execute_plugins=False), path)
-    finally:
-        conn.close()
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
-def _prepare(conn: sqlite3.Connection, *, boot_id: str, now_ns: int) -> None:
-    # A text that is not UTF-8 must spoil its own row only: it comes as one that no codec takes.
-    conn.text_factory = lambda data: data.decode(errors="backslashreplace")
-    conn.executescript(_PRAGMAS)
-    schema.migrations.apply(Database(conn, execute_plugins=False))
-    meta.put_once(conn, meta.CREATED_AT_NS, str(now_ns))
-    meta.put(conn, meta.BOOT_ID, boot_id)

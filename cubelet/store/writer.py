@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cubelet.core.faults import Code, Reason, error
+from cubelet.crashpoints import reach
 from cubelet.engine.ports import StoreFailed
 from cubelet.store.problems import closed
 
@@ -46,14 +47,16 @@ class Writer:
     """Runs jobs in the order in which they were given. Made and used in one event loop.
 
     A caller that is cancelled takes nothing back: what was accepted is written. `refused` counts
-    jobs that found the queue full, `transactions` what was committed. `rolled_back` is called
-    in the thread whenever what jobs did was undone.
+    jobs that found the queue full, `transactions` what was committed. In the thread, `committed` is
+    called after each commit, before its callers are told, and `rolled_back` whenever what jobs did
+    was undone; an OSError of the former changes nothing.
     """
 
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
         *,
+        committed: Callable[[], None] = lambda: None,
         rolled_back: Callable[[], None] = lambda: None,
         group_max: int = GROUP_MAX,
         queue_max: int = QUEUE_MAX,
@@ -61,6 +64,7 @@ class Writer:
         self.refused = 0
         self.transactions = 0
         self._connect = connect
+        self._committed = committed
         self._rolled_back = rolled_back
         self._group_max = group_max
         self._queue_max = queue_max
@@ -139,10 +143,14 @@ class Writer:
                 pass
         finally:
             # A failure here loses nothing: the next opening reads the write-ahead log again.
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(sqlite3.Error, OSError):
+                reach("store.close.begun")
                 conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                reach("store.close.checkpointed")
             with contextlib.suppress(sqlite3.Error):
                 conn.close()
+            with contextlib.suppress(OSError):
+                reach("store.close.closed")
             self._tell(self._finish)
 
     def _round(self, conn: sqlite3.Connection) -> bool:
@@ -152,6 +160,8 @@ class Writer:
             group = list(run_of)
             outcomes = self._write(conn, group) if writes else [_ask(conn, job) for job in group]
             self._tell(self._settle, outcomes)
+            with contextlib.suppress(OSError):
+                reach("store.commit.told")
             if writes and self._queue.empty():
                 self._get_ready(conn)
         return None not in jobs
@@ -175,8 +185,11 @@ class Writer:
     ) -> tuple[list[_Outcome], Exception | None]:
         try:
             self._set_synced(conn, synced=any(job.synced for job in group))
+            reach("store.commit.begin")
             conn.execute("BEGIN IMMEDIATE")
+            reach("store.commit.begun")
             outcomes: list[_Outcome] = [(job, job.run(conn), None) for job in group]
+            reach("store.commit.written")
             conn.execute("COMMIT")
         except Exception as problem:  # noqa: BLE001  # Handed to who gave the job.
             # Where this fails too, the next BEGIN does, and says so to its caller.
@@ -185,6 +198,11 @@ class Writer:
             self._rolled_back()
             return [(job, None, problem) for job in group], problem
         self.transactions += 1
+        # Written is written: what fails from here on is no failure of the jobs.
+        with contextlib.suppress(OSError):
+            reach("store.commit.done")
+            self._committed()
+            reach("store.commit.marked")
         return outcomes, None
 
     def _set_synced(self, conn: sqlite3.Connection, *, synced: bool) -> None:

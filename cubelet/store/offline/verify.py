@@ -12,7 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.store import schema
+from cubelet.store import damage, schema
 from cubelet.store.offline import readonly
 from cubelet.store.offline.audit import Audit
 from cubelet.store.offline.problem import RESTORE, Problem
@@ -23,19 +23,6 @@ from cubelet.store.problems import fault_of
 PROBLEMS_MAX = 1000
 #: Lines of SQLite's own check, which can be long for one broken page.
 _INTEGRITY_MAX = 20
-#: What SQLite reports of the machine. Anything else that it says of a file is damage.
-_ELSEWHERE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)
 _DAMAGED = f"{RESTORE}, or start the agent: it keeps the damaged one and asks the shims"
 
 
@@ -77,12 +64,14 @@ def _problems(db: Database, path: Path, audit: Audit) -> Iterator[Problem]:
     try:
         yield from _integrity(db)
         schema.refuse_foreign(db, path)
+        if misfit := schema.misfit(db):
+            yield Problem("file", misfit, _DAMAGED)
         for table in TABLES:
             yield from _table(db, table, audit)
     except CubeletError as refused:
         yield Problem("file", str(refused), "nothing in it was checked")
     except (sqlite3.Error, UnicodeDecodeError) as problem:  # Its messages may quote the file.
-        if getattr(problem, "sqlite_errorcode", 0) & 0xFF in _ELSEWHERE:
+        if not damage.is_damage(problem):
             raise fault_of(problem, path, doing="read") from problem
         yield Problem("file", f"what follows cannot be read: {problem}", _DAMAGED)
     else:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cubelet.core.faults import Code, CubeletError, Fault, Reason
-from cubelet.engine.ports import Change, Loaded
+from cubelet.engine.ports import Change
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import change, entry, outcome, record, snapshot
 from tests.unit.store.files import open_store, spoil, stored
@@ -58,7 +58,7 @@ async def test_the_file_is_for_its_owner_only(path: Path) -> None:
     store = await open_store(path)
     await store.commit(change())
     modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
-    assert modes == {"store.db": 0o600, "store.db-wal": 0o600}
+    assert modes == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-mark": 0o600}
     await store.close()
 
 
@@ -75,8 +75,10 @@ async def test_a_clean_close_leaves_one_whole_file(path: Path) -> None:
         "format": "2",
         "created_at_ns": "17",
         "boot_id": "boot",
+        "opened": facts["opened"],
         "incomplete": "there was no file",
     }
+    assert facts["opened"].startswith("boot ")
     conn.close()
 
 
@@ -90,8 +92,10 @@ async def test_opening_again_keeps_the_birth_and_notes_the_boot(path: Path) -> N
         "format": "2",
         "created_at_ns": "17",
         "boot_id": "next",
+        "opened": facts["opened"],
         "incomplete": "there was no file",
     }
+    assert facts["opened"].startswith("next ")
     conn.close()
 
 
@@ -185,46 +189,6 @@ async def test_somebody_elses_database_is_refused_and_not_touched(path: Path) ->
     assert fault.code is Code.FAILED_PRECONDITION
     assert "not Cubelet's" in fault.message
     assert contents(path) == before
-
-
-async def test_a_creation_that_was_cut_short_is_taken_up_again(path: Path) -> None:
-    spoil(
-        path,
-        "CREATE TABLE _sqlite_migrations"
-        " (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)",
-    )
-    await stored(path, "box")
-    store = await open_store(path)
-    assert len((await store.load()).records) == 1
-    await store.close()
-
-
-async def test_a_file_that_is_no_database_says_so(path: Path) -> None:
-    overwrite(path, b"rubbish" * 1000)
-    fault = await refusal(path)
-    assert fault.code is Code.UNAVAILABLE
-    assert "SQLITE_NOTADB" in fault.message
-    assert "backup" in fault.message
-    assert contents(path) == b"rubbish" * 1000
-
-
-async def loaded(path: Path) -> Loaded:
-    store = await open_store(path)
-    try:
-        return await store.load()
-    finally:
-        await store.close()
-
-
-async def test_a_damaged_page_says_so(path: Path) -> None:
-    await stored(path, *(f"box-{number}" for number in range(50)))
-    whole = contents(path)
-    page = int.from_bytes(whole[16:18], "big")
-    overwrite(path, whole[:page] + b"\xa5" * (len(whole) - page))
-    with pytest.raises(CubeletError) as caught:
-        await loaded(path)
-    assert caught.value.fault.reason is Reason.STORE_FAILED
-    assert "SQLITE_CORRUPT" in caught.value.fault.message
 
 
 async def test_a_missing_directory_says_so(tmp_path: Path) -> None:
