@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from cubelet.store import codec
-from cubelet.store.limits import LIMITS
 from cubelet.store.sqlite import SqliteStore
 from cubelet.store.writer import Writer
 from scripts.benchmarks.workload import Transition
@@ -74,13 +73,15 @@ async def grouping(path: Path) -> SqliteStore:
 
 
 async def one_by_one(path: Path) -> SqliteStore:
-    """The same statements on such a file, each change in a transaction and a sync of its own."""
-    await (await grouping(path)).close()
+    """The same store with another writer: a transaction and a sync for each change."""
+    store = await grouping(path)
+    await store.writer.close()
     conn = sqlite3.connect(path, isolation_level=None)
     conn.executescript(
         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"
     )
-    return SqliteStore(path, OneByOne(conn), limits=LIMITS)
+    store.writer = OneByOne(conn)
+    return store
 
 
 async def commit(store: SqliteStore, work: Work) -> Taken:

@@ -51,10 +51,13 @@ class Sandbox:
     Without a handle it gets one that stands for no process.
     """
 
-    def __init__(self, number: int, *, runtime: str, handle: Handle | None = None) -> None:
+    def __init__(
+        self, number: int, *, runtime: str, handle: Handle | None = None, boot_id: str = ""
+    ) -> None:
         self.id = f"bench-{number:05}"
         self._record: Record | None = None
-        self.created = tuple(self._decide(self._inputs_of_create(runtime, handle or _HANDLE)))
+        inputs = self._inputs_of_create(runtime, handle or _HANDLE, boot_id)
+        self.created = tuple(self._decide(inputs))
 
     @property
     def record(self) -> Record:
@@ -67,7 +70,7 @@ class Sandbox:
         paused = bool(self.record.paused_at_ns)
         return tuple(self._decide(self._inputs_of_resume() if paused else self._inputs_of_pause()))
 
-    def _inputs_of_create(self, runtime: str, handle: Handle) -> Iterator[Input]:
+    def _inputs_of_create(self, runtime: str, handle: Handle, boot_id: str) -> Iterator[Input]:
         yield CreateRequested(
             op_id=_id("op"),
             key=_key(),
@@ -75,6 +78,7 @@ class Sandbox:
             namespace="default",
             incarnation=_id("incarnation"),
             spec=spec(runtime),
+            boot_id=boot_id,
         )
         yield self._returned(OpKind.CREATE, handle=handle)
 
