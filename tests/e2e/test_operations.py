@@ -50,7 +50,8 @@ def run(agent: AgentProcess, sandbox_id: str, script: str) -> list[str]:
 
 
 def test_every_block_is_run_here() -> None:
-    names = ("silent", "diverged", "backup", "offline", "restore")  # The last: test_store_commands.
+    # The last three in test_store_commands, "orphans" in test_real_orphans.
+    names = ("silent", "diverged", "orphans", "backup", "offline", "restore")
     sections = [block for name in names for block in blocks(name, "sh")]
     everywhere = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert everywhere == ["cubecli explain demo\n", *sections]

@@ -18,8 +18,8 @@ _TIMEOUT_S = 60.0
 _AGE = re.compile(r"\b\d+ s\b")
 
 
-def cubecli(agent: AgentProcess, *words: str) -> str:
-    """What it prints; it must succeed."""
+def cubecli(agent: AgentProcess, *words: str, code: int = 0) -> str:
+    """What it prints; it must end with this exit code."""
     ran = subprocess.run(
         [sys.executable, "-c", _RUN, *words],
         env={**os.environ, "CUBELET_ADDRESS": str(agent.socket)},
@@ -28,7 +28,7 @@ def cubecli(agent: AgentProcess, *words: str) -> str:
         check=False,
         timeout=_TIMEOUT_S,
     )
-    assert ran.returncode == 0, f"{words}: {ran.stderr}"
+    assert ran.returncode == code, f"{words}: {ran.stderr}"
     return ran.stdout
 
 

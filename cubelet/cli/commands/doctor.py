@@ -57,7 +57,9 @@ def _lines(found: DoctorResponse, *, fix: bool, left: int) -> Iterator[str]:
 def _outcome(orphan: Orphan) -> str:
     if orphan.removed:
         return "removed"
-    return f"not removed: {orphan.failure}" if orphan.failure else "belongs to no sandbox known"
+    if orphan.failure:
+        return f"not removed: {orphan.failure}"
+    return "no record owns it" if orphan.sandbox_id else "no catalog has it"
 
 
 def _document(found: DoctorResponse) -> dict[str, Any]:

@@ -29,10 +29,10 @@ def test_each_is_told_with_all_that_is_there_and_what_fix_would_do(agent: FakeAg
     ran = cubecli(agent.place, "doctor")
     assert ran.exit_code == 8
     assert ran.stdout.splitlines() == [
-        "lost  shimv2  belongs to no sandbox known",
+        "lost  shimv2  no record owns it",
         "  living shim, process 71 (containerd-shim-runc-v2)",
         "  bundle /s/sandboxes/lost",
-        "snapshot  fake  belongs to no sandbox known",
+        "snapshot  fake  no catalog has it",
         "  snapshot /s/snapshots/one",
         "and 2 more, which are told of when these are gone",
         "4 left; `cubecli doctor --fix` kills what lives of them and removes it all",
