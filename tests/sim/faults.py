@@ -76,6 +76,7 @@ STORIES: Final[Mapping[str, float]] = {
     "restored_between_commits": 0.6,
     "changed_while_stream_down": 0.4,
     "answers_overtake": 0.4,
+    "record_lost_between_commits": 0.4,
 }
 #: Kinds that come at planned moments: how many of each a minute of chaos, where they are on.
 PER_MINUTE: Final[Mapping[str, float]] = {
@@ -128,6 +129,7 @@ _NEED_GENERATIONS: Final = frozenset(
         "shim_hangs",
         "store_lost",
         "record_damaged",
+        "record_lost_between_commits",
     }
 )
 

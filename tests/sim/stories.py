@@ -85,6 +85,19 @@ class Stories:
         await asyncio.sleep(dice.uniform(0.01, 0.2))
         self._strike(act, dice.choice(_STRANGERS))
 
+    async def _record_lost_between_commits(self, act: Act, dice: Random) -> None:
+        """A sandbox may come from a snapshot, and was committed since; then its record is damaged.
+
+        The next commit may build on neither of them.
+        """
+        await self._commit(act, "origin", dice)
+        for what in ("delete", "create"):
+            await self._clients.ask(replace(act, what=what))
+        await self._commit(act, "before", dice)
+        self._strike(act, "record_damaged")
+        await asyncio.sleep(dice.uniform(1.0, 25.0))
+        await self._commit(act, "after", dice)
+
     def _strike(self, act: Act, what: str) -> None:
         if not self._world.swarm.over:
             self._fate.strike(replace(act, what=what))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -32,9 +33,14 @@ def wait_until(condition: Callable[[], bool], *, what: str, within_s: float = 10
 
 
 class AgentProcess:
-    """`cubelet serve` on a state directory that outlives it."""
+    """`cubelet serve` on a state directory that outlives it.
 
-    def __init__(self, state_dir: Path, config: str = "") -> None:
+    `module` is another entry to it; `environ` is added to the environment at each start.
+    """
+
+    def __init__(self, state_dir: Path, config: str = "", *, module: str = "cubelet.app") -> None:
+        self.environ: dict[str, str] = {}
+        self._module = module
         self.state_dir = state_dir
         self.socket = state_dir / "run" / "cubelet.sock"
         self.local_socket = state_dir / "run" / "cubelet.ttrpc"
@@ -48,7 +54,8 @@ class AgentProcess:
         """Start it and return once it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cubelet.app", "serve", "--config", str(self._config)],
+                [sys.executable, "-m", self._module, "serve", "--config", str(self._config)],
+                env={**os.environ, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

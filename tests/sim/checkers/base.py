@@ -33,6 +33,8 @@ T_SNAPSHOT_S = 60.0
 T_CREATE_S = 60.0
 T_DESTROY_S = 30.0
 T_HEAL_S = 10.0
+#: How much earlier than the call its intent can have begun: the slowest commit, and some.
+INTENT_S = 12.0
 
 
 class Violated(Exception):

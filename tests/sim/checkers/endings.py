@@ -29,6 +29,8 @@ class Endings(Checker):
         same = before is not None and before.incarnation == after.incarnation
         if same and before is not None and _rank(after) < _rank(before):
             self.fail(f"I6 {after.id}: {before.state} -> {after.state}")
+        if same and before is not None and before.leftovers and not after.leftovers:
+            self._check_swept(after)
         if after.finished_at_ns and not (same and before is not None and before.finished_at_ns):
             self._check_ended(after)
         if after.tombstone_at_ns and not (same and before is not None and before.tombstone_at_ns):
@@ -72,6 +74,11 @@ class Endings(Checker):
         shim = self.facts.shim(after)
         if shim is not None and shim.alive:
             self.fail(f"I5 {after.id}: EXITED, but it lives and is {shim.truth}")
+
+    def _check_swept(self, after: Record) -> None:
+        shim = self.facts.shim(after)
+        if shim is not None and not shim.cleared:
+            self.fail(f"I7 {after.id}: nothing is said to be left of it, and it is not removed")
 
     def _check_deleted(self, before: Record | None, after: Record) -> None:
         shim = self.facts.shim(after)

@@ -12,6 +12,7 @@ from cubelet.core.model import OpKind, Record, State
 from cubelet.engine.ports import Change
 from tests.sim.calls import ShimCall
 from tests.sim.checkers.base import (
+    INTENT_S,
     T_OP_S,
     T_SETTLE_S,
     T_SNAPSHOT_S,
@@ -29,8 +30,6 @@ _LIMITS = {
     "commit": T_SNAPSHOT_S,
     "rollback": T_SNAPSHOT_S,
 }
-#: How much earlier than the call its intent can have begun: the slowest commit, and some.
-_INTENT_S = 12.0
 _BACK = {OpKind.PAUSE: State.RUNNING, OpKind.RESUME: State.PAUSED}
 
 
@@ -90,7 +89,7 @@ class Patience(Checker):
         call, now_s = self._calls.get(made), self.world.now_s
         if call is None or call.over or made in self._healed:
             return
-        if now_s - call.began_s >= T_STUCK_S - _INTENT_S:
+        if now_s - call.began_s >= T_STUCK_S - INTENT_S:
             return
         if call.life == self.world.loop.life and call.seen is None:
             self.fail(

@@ -76,6 +76,8 @@ class Prompt(Checker):
         """What the shim has answered is over there: only what is true since then says what is."""
         if call.seen != "failed ANSWERED" or call.over_s is None or shim.split:
             return
+        if call.life != self.world.loop.life:
+            return  # Its answer came to an agent that was not there any more.
         if max(shim.lied_at_s, shim.split_end_s) >= call.began_s:
             return
         if not shim.was(after.state, call.over_s):
