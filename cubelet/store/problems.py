@@ -16,7 +16,7 @@ _ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "check that its directory exists and belongs to the agent",
     sqlite3.SQLITE_BUSY: "another program holds the file open, close that",
     sqlite3.SQLITE_LOCKED: "another program holds the file open, close that",
-    sqlite3.SQLITE_IOERR: "check the disk and the kernel's log",
+    sqlite3.SQLITE_IOERR: "check the disk, its free space and the kernel's log",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: put a backup in its place, or move it away",
     sqlite3.SQLITE_NOTADB: "the file is no database: put a backup in its place, or move it away",
 }
