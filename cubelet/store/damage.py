@@ -73,7 +73,7 @@ def in_contents(conn: sqlite3.Connection, path: Path, boot_id: str) -> str:
     misfit = schema.misfit(Database(conn, execute_plugins=False))
     if misfit:
         return misfit
-    return checked(conn) or _missing(conn, path, boot_id)
+    return checked(conn) or missing(conn, path, boot_id)
 
 
 def checked(conn: sqlite3.Connection) -> str:
@@ -93,8 +93,8 @@ def checked(conn: sqlite3.Connection) -> str:
     return what
 
 
-def _missing(conn: sqlite3.Connection, path: Path, boot_id: str) -> str:
-    """Whether changes that somebody was told of are not there."""
+def missing(conn: sqlite3.Connection, path: Path, boot_id: str) -> str:
+    """What is lost of the changes that somebody was told of in this boot, "" where nothing is."""
     told, opening = mark.read(path), meta.get(conn, meta.OPENED)
     if told is None or told.opening != opening or not opening.startswith(f"{boot_id} "):
         return ""

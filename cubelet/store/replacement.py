@@ -42,9 +42,14 @@ def replace(path: Path, why: str, *, now_ns: int) -> None:
     carry_on(path)
 
 
+def begun(path: Path) -> list[Path]:
+    """The new file of a replacement that was decided and is not done yet, if there is one."""
+    return sorted(path.parent.glob(f"{path.name}{_NEW}*"))
+
+
 def carry_on(path: Path) -> None:
     """Do what is left of a replacement that was decided; nothing where there is none."""
-    for new in sorted(path.parent.glob(f"{path.name}{_NEW}*"))[:1]:
+    for new in begun(path)[:1]:
         files.sync(path.parent)
         _keep(path, _kept_in(path, new.name.removeprefix(path.name + _NEW)))
         new.rename(path)
@@ -55,13 +60,18 @@ def carry_on(path: Path) -> None:
 
 def _keep(path: Path, kept: Path) -> None:
     mark.path_of(path).unlink(missing_ok=True)
-    for old in _old(path):
+    damaged = list(_old(path))
+    if damaged:
+        # Where it goes must be on the disk before it goes there.
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.sync(kept.parent)
+        files.sync(path.parent)
+    for old in damaged:
         old.rename(kept / old.name)
         reach("store.replace.moved")
     if kept.exists():
-        for changed in (kept, kept.parent, path.parent):
-            files.sync(changed)
+        files.sync(kept)
+        files.sync(path.parent)
         reach("store.replace.kept")
 
 

@@ -8,6 +8,7 @@ import click
 
 from cubelet.cli.tables import escaped
 from cubelet.commandline import EXIT_FAILED, config_option, state_dir_option
+from cubelet.runtime.identity import boot_id
 from cubelet.store.offline.verify import Report, verify
 from cubelet.storecli.counts import counted
 from cubelet.storecli.held import file_option, held
@@ -23,7 +24,7 @@ def check(*, config_path: Path | None, state_dir: str | None, file: Path | None)
     Changes nothing.
     """
     with held(config_path, state_dir, file) as path:
-        report = verify(path)
+        report = verify(path, boot_id=boot_id())
     for problem in report.problems:
         click.echo(escaped(str(problem)))
     click.echo(escaped(_summary(report)))

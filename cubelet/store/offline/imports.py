@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from cubelet.core.faults import Code, Reason, error
-from cubelet.store import meta, schema
+from cubelet.store import meta, replacement, schema
 from cubelet.store.offline import readonly
 from cubelet.store.offline.reader import ExportReader
 from cubelet.store.offline.rows import name_of
@@ -34,10 +34,7 @@ def import_store(source: Path, target: Path) -> Mapping[str, int]:
     line and reason where an export is not whole and sound; FAILED_PRECONDITION where a backup is
     not, or the source is of a newer Cubelet; UNAVAILABLE where one of the files is out of reach.
     """
-    for there in (target, target.with_name(target.name + "-wal")):
-        if there.exists():
-            message = f"there is a store already, {there}; move it away, or name another directory"
-            raise error(Code.ALREADY_EXISTS, Reason.STORE_FAILED, message)
+    _refuse_what_is_there(target)
     try:
         file = source.open("rb")
     except OSError as problem:
@@ -51,6 +48,15 @@ def import_store(source: Path, target: Path) -> Mapping[str, int]:
         raise fault_of(problem, target, doing="write to") from problem
 
 
+def _refuse_what_is_there(target: Path) -> None:
+    """A log alone is a store too, and so is the new file of a replacement that was decided."""
+    log = target.with_name(target.name + "-wal")
+    for there in (target, log, *replacement.begun(target)):
+        if there.exists():
+            message = f"there is a store already, {there}; move it away, or name another directory"
+            raise error(Code.ALREADY_EXISTS, Reason.STORE_FAILED, message)
+
+
 def _copied(source: Path, target: Path) -> Mapping[str, int]:
     report = verify_sound(source, otherwise="nothing was imported")
     # Here and below the connection is closed before the file is moved to its place.
@@ -61,7 +67,7 @@ def _copied(source: Path, target: Path) -> Mapping[str, int]:
     ):
         db.conn.backup(conn)
         conn.execute("PRAGMA journal_mode = DELETE")  # So that all of it is in the one file.
-        meta.put(conn, meta.INCOMPLETE, _COPIED)
+        _tell(conn, _COPIED)
     return report.counts
 
 
@@ -79,9 +85,15 @@ def _filled(reader: ExportReader, target: Path) -> Mapping[str, int]:
                 conn.execute(statement, [getattr(row, column) for column in columns])
             except sqlite3.IntegrityError as problem:
                 reader.refuse(str(problem))
-        meta.put(conn, meta.INCOMPLETE, reader.missing)
+        _tell(conn, reader.missing)
         conn.execute("COMMIT")
     return reader.audit.counts
+
+
+def _tell(conn: sqlite3.Connection, missing: str) -> None:
+    """Note what the store may lack, and that no agent has opened this very file yet."""
+    meta.put(conn, meta.INCOMPLETE, missing)
+    meta.put(conn, meta.OPENED, "")
 
 
 def _unsynced(part: Path) -> sqlite3.Connection:

@@ -71,6 +71,7 @@ def test_everything_comes_back(store: Path, exported: Path, target: Path) -> Non
     before, after = rows(store), rows(target)
     facts = dict(after.pop("meta"))
     assert "imported: an export of 2023-11-14T22:13:20Z" in facts.pop("incomplete")
+    assert facts.pop("opened") == ""
     assert facts.items() <= dict(before.pop("meta")).items()
     assert after == before
     assert counts == verify(store).counts
@@ -147,6 +148,16 @@ def test_a_log_alone_is_a_store_too(exported: Path, target: Path) -> None:
     with pytest.raises(CubeletError, match="there is a store already"):
         import_store(exported, target)
     assert list(target.parent.iterdir()) == [log]
+
+
+def test_where_a_damaged_store_is_being_replaced_that_comes_first(
+    exported: Path, target: Path
+) -> None:
+    new = target.with_name(f"{target.name}.new.20261123T080000Z")
+    new.write_bytes(b"an agent died when it had this to do")
+    with pytest.raises(CubeletError, match="there is a store already"):
+        import_store(exported, target)
+    assert list(target.parent.iterdir()) == [new]
 
 
 def test_what_an_import_that_was_killed_left_is_in_nobodys_way(

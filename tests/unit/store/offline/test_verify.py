@@ -204,6 +204,21 @@ def test_a_store_of_the_first_format_has_no_chain_and_is_sound(store: Path) -> N
     assert found(store) == []
 
 
+async def test_what_was_answered_and_is_not_there_any_more(path: Path) -> None:
+    """After a kill -9 of the agent, when somebody removes the write-ahead log."""
+    running = await open_store(path)
+    for change in LIVED:
+        await running.commit(change)
+    killed = path.parent / "killed"
+    shutil.copytree(path.parent, killed, ignore=lambda *_: [killed.name])
+    await running.close()
+    assert verify(killed / path.name, boot_id="boot").problems == ()
+    (killed / f"{path.name}-wal").unlink()
+    told = verify(killed / path.name, boot_id="boot").problems
+    assert "changes are lost" in told[0].what
+    assert verify(killed / path.name, boot_id="of another host").problems == ()
+
+
 async def test_so_many_problems_are_kept_and_all_are_counted(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
