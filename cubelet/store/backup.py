@@ -85,6 +85,12 @@ def remove(part: Path) -> None:
         part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 
+def remove_all_parts(folder: Path) -> None:
+    """Remove what backups left whose agent died. OSError."""
+    for left in folder.glob(f"*{PART}*"):
+        left.unlink(missing_ok=True)
+
+
 def _busy(part: Path) -> OSError:
     return OSError(errno.EBUSY, "another program holds the copy open", str(part))
 

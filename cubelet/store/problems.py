@@ -17,8 +17,8 @@ _ADVICE = {
     sqlite3.SQLITE_BUSY: "another program holds the file open, close that",
     sqlite3.SQLITE_LOCKED: "another program holds the file open, close that",
     sqlite3.SQLITE_IOERR: "check the disk, its free space and the kernel's log",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged: put a backup in its place, or move it away",
-    sqlite3.SQLITE_NOTADB: "the file is no database: put a backup in its place, or move it away",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: restart the agent, it keeps it and begins anew",
+    sqlite3.SQLITE_NOTADB: "the file is damaged: restart the agent, it keeps it and begins anew",
 }
 #: The same troubles where the operating system reports them itself, while the file is made.
 _SAME = {

@@ -39,6 +39,7 @@ class SqliteStore:
         self._limits = limits
         self._journal = journal.End()
         self._mark = Mark(path)
+        self._backups = path.parent / "backups"
         self._backup: asyncio.Task[Backup] | None = None
         self.writer = Writer(
             partial(self._connect, boot_id=boot_id, now_ns=now_ns),
@@ -130,7 +131,7 @@ class SqliteStore:
         self._mark.close(remove=not log.exists())
 
     async def _copied(self, name: str) -> Backup:
-        target = self._path.parent / "backups" / f"{name}.db"
+        target = self._backups / f"{name}.db"
         if target.exists():
             raise backup_taken(name)
         writer, doing = self.writer, f"make backup {name} of"
@@ -154,6 +155,7 @@ class SqliteStore:
         conn = open_file(self._path, boot_id=boot_id, now_ns=now_ns)
         try:
             self._mark.open(meta.get(conn, meta.OPENED) or "")
+            backup.remove_all_parts(self._backups)
         except BaseException:
             conn.close()
             raise

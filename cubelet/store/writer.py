@@ -71,6 +71,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._waiting: set[_Job] = set()
         self._synced = True  # As `connect` leaves the connection.
+        self._doubtful = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._opened = self._loop.create_future()
@@ -184,6 +185,7 @@ class Writer:
         self, conn: sqlite3.Connection, group: Sequence[_Job]
     ) -> tuple[list[_Outcome], Exception | None]:
         try:
+            self._dispel_doubt(conn)
             self._set_synced(conn, synced=any(job.synced for job in group))
             reach("store.commit.begin")
             conn.execute("BEGIN IMMEDIATE")
@@ -196,6 +198,7 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 conn.rollback()
             self._rolled_back()
+            self._doubtful |= _primary_code(problem) == sqlite3.SQLITE_IOERR
             return [(job, None, problem) for job in group], problem
         self.transactions += 1
         # Written is written: what fails from here on is no failure of the jobs.
@@ -204,6 +207,17 @@ class Writer:
             self._committed()
             reach("store.commit.marked")
         return outcomes, None
+
+    def _dispel_doubt(self, conn: sqlite3.Connection) -> None:
+        """After a sync that failed: put all that was committed into the file itself, synced.
+
+        The system tries a page once. Where it could not write one it takes it for written, and the
+        next sync would call durable what is not.
+        """
+        if self._doubtful:
+            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            reach("store.commit.dispelled")
+            self._doubtful = False
 
     def _set_synced(self, conn: sqlite3.Connection, *, synced: bool) -> None:
         """In WAL mode NORMAL leaves out the sync of a commit, and nothing else."""
@@ -247,6 +261,10 @@ class Writer:
         lost = StoreFailed(message, cause="OTHER")
         self._settle([(job, None, lost) for job in self._waiting])
         self._ended.set_result(None)
+
+
+def _primary_code(problem: Exception) -> int:
+    return getattr(problem, "sqlite_errorcode", 0) & 0xFF
 
 
 def _ask(conn: sqlite3.Connection, job: _Job) -> _Outcome:

@@ -142,6 +142,57 @@ async def test_one_that_fails_fails_alone(writer: Writer) -> None:
     assert await writer.read(numbers) == [1, 3, 4]
 
 
+async def test_after_a_failed_sync_all_is_put_into_the_file_before_the_next_commit(
+    writer: Writer,
+) -> None:
+    """And as long as that fails, so does every commit: nobody may be told what is in doubt."""
+    seen: list[str] = []
+
+    def fail(_: sqlite3.Connection) -> None:
+        problem = sqlite3.OperationalError("disk I/O error")
+        problem.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        raise problem
+
+    def forbid(action: int, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_OK
+
+    await writer.write(put(1))
+    await writer.read(lambda conn: conn.set_trace_callback(seen.append))
+    with pytest.raises(sqlite3.OperationalError, match="disk"):
+        await writer.write(fail)
+    await writer.read(lambda conn: conn.set_authorizer(forbid))
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            await writer.write(put(2))
+    await writer.read(lambda conn: conn.set_authorizer(None))
+    assert "PRAGMA wal_checkpoint(TRUNCATE)" not in seen
+    await writer.write(put(3))
+    await writer.write(put(4))
+    assert seen.count("PRAGMA wal_checkpoint(TRUNCATE)") == 1
+    assert await writer.read(numbers) == [1, 3, 4]
+
+
+async def test_committed_is_called_before_anybody_is_told_and_may_fail(tmp_path: Path) -> None:
+    happened: list[str] = []
+
+    def committed() -> None:
+        happened.append("committed")
+        raise OSError(28, "no space left")
+
+    writer = Writer(
+        lambda: connect(tmp_path / "t.db"),
+        committed=committed,
+        rolled_back=lambda: happened.append("rolled back"),
+    )
+    await writer.open()
+    await writer.write(put(1))
+    happened.append("told")
+    with pytest.raises(sqlite3.IntegrityError):
+        await writer.write(put(1))
+    assert happened == ["committed", "told", "rolled back"]
+    await writer.close()
+
+
 async def test_half_a_job_is_not_kept(writer: Writer) -> None:
     def half(conn: sqlite3.Connection) -> None:
         put(1)(conn)
