@@ -23,6 +23,7 @@ from cubelet.api.v1 import node_pb2, node_pb2_grpc
 from cubelet.api.v1 import sandboxes_pb2 as api
 from cubelet.runtime.note import read_note
 from cubelet.runtime.places import place_of
+from tests.e2e.test_operations import blocks, constant, run
 from tests.support import leftovers, small_disk
 from tests.support.agent_process import AgentProcess, wait_until
 from tests.support.cubecli import cubecli, explained
@@ -169,6 +170,9 @@ def test_a_full_disk_refuses_changes_and_nothing_else(full_disk: SmallDisk, runt
         assert "SQLITE_FULL" in degraded(agent)
         check_reads(agent, "sb", "RUNNING")
         check_reads(agent, "still", "PAUSED")
+        (command,), (told,) = blocks("disk", "sh"), blocks("disk", "text")
+        (shown,) = run(agent, "sb", command)
+        assert constant(shown.replace(str(agent.state_dir), "/var/lib/cubelet")) == constant(told)
         assert not list(agent.state_dir.glob("**/new"))
 
         full_disk.free()

@@ -50,8 +50,9 @@ def run(agent: AgentProcess, sandbox_id: str, script: str) -> list[str]:
 
 
 def test_every_block_is_run_here() -> None:
-    # The last three in test_store_commands, "orphans" in test_real_orphans.
-    names = ("silent", "diverged", "orphans", "backup", "offline", "restore")
+    # The last three in test_store_commands, "disk" in test_failing_disk, "orphans" in
+    # test_real_orphans.
+    names = ("silent", "diverged", "disk", "orphans", "backup", "offline", "restore")
     sections = [block for name in names for block in blocks(name, "sh")]
     everywhere = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert everywhere == ["cubecli explain demo\n", *sections]
