@@ -28,4 +28,8 @@ class Lanes:
         """The lane for a question with this cause."""
         if cause not in BACKGROUND:
             return nullcontext()
-        return self._answering if record.unseen_since is None else self._suspects
+        return self.background(silent=record.unseen_since is not None)
+
+    def background(self, *, silent: bool) -> AbstractAsyncContextManager[None]:
+        """The lane of a shim that did not answer the last time, or of one that did."""
+        return self._suspects if silent else self._answering

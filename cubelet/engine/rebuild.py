@@ -18,9 +18,9 @@ from functools import partial
 import structlog
 
 from cubelet.core.conditions import Condition, ConditionKind
-from cubelet.core.evidence import describe
+from cubelet.core.evidence import NoAnswer, describe
 from cubelet.core.faults import Code, CubeletError, Reason, error
-from cubelet.core.inputs import Cause, Rediscovered
+from cubelet.core.inputs import Rediscovered
 from cubelet.core.model import Now, Record
 from cubelet.crashpoints import reach
 from cubelet.engine.catalog import Catalog
@@ -39,13 +39,15 @@ LOOK_TIMEOUT_S = 20.0
 LOOK_AGAIN_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Lost:
     """A sandbox without a record in the store: the one beside it, and why that has to do."""
 
     record: Record
     why: str
     questions: Questions
+    #: Whether its shim did not answer the last time.
+    silent: bool = False
 
 
 class Rebuild:
@@ -80,7 +82,7 @@ class Rebuild:
     @property
     def condition(self) -> Condition | None:
         """REBUILDING until everything that lives here is known."""
-        if self._since is None:
+        if self._since is None or not self._unknown:
             return None
         evidence = (
             f"the store was lost ({self._incomplete}); not known yet:"
@@ -101,6 +103,10 @@ class Rebuild:
     def images(self) -> AbstractSet[str]:
         """Snapshots that the lost catalog had, and that nobody can use any more."""
         return self._images
+
+    @property
+    def _unknown(self) -> bool:
+        return bool(self._lost or self._mute or self._images)
 
     def lost(self, sandbox_id: str) -> Record | None:
         """The record beside a sandbox that is not known again yet: by it, it can be deleted."""
@@ -131,13 +137,14 @@ class Rebuild:
         self._list([trace for trace in traces if trace.sandbox_id not in known], loaded)
         if loaded.incomplete:
             self._since = self._executor.clock.now()
-            _log.error(
-                "store_lost",
-                why=loaded.incomplete,
-                sandboxes=len(self._lost),
-                mute=len(self._mute),
-                snapshots=len(self._images),
-            )
+            if self._unknown:  # Else it is an agent's first start here.
+                _log.error(
+                    "store_lost",
+                    why=loaded.incomplete,
+                    sandboxes=len(self._lost),
+                    mute=len(self._mute),
+                    snapshots=len(self._images),
+                )
         self._supervisor.see_through(self._run, name="rebuild")
 
     def _list(self, traces: Iterable[Trace], loaded: Loaded) -> None:
@@ -174,13 +181,13 @@ class Rebuild:
     async def _run(self) -> None:
         """Ask until everybody is known, then note that."""
         looked_mono_s = self._executor.clock.now().mono_s
-        while self._lost or self._mute or self._images:
+        while self._unknown:
             self._wake.clear()
             await asyncio.gather(*(self._ask(one) for one in list(self._lost.values())))
             if self._executor.clock.now().mono_s - looked_mono_s >= LOOK_AGAIN_S:
                 looked_mono_s = self._executor.clock.now().mono_s
                 await self._forget_what_is_gone()
-            if self._lost or self._mute or self._images:
+            if self._unknown:
                 await self._pause()
         while self._since is not None and not await self._completed():
             await self._pause()
@@ -188,8 +195,9 @@ class Rebuild:
     async def _ask(self, lost: _Lost) -> None:
         """Ask its shim once, and let its worker decide what the answer makes of it."""
         record = lost.record
-        async with self._executor.lanes.of(Cause.RECOVERY, record):
+        async with self._executor.lanes.background(silent=lost.silent):
             evidence = await self._executor.ask(record, lost.questions)
+        lost.silent = isinstance(evidence, NoAnswer)
         if self._lost.get(record.id) is not lost:
             return
         reach("engine.rebuild.asked")

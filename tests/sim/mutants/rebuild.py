@@ -7,18 +7,17 @@ from dataclasses import replace
 
 from cubelet.core import endings, recovery, rediscovery
 from cubelet.core.bindings import bound_to
-from cubelet.core.edges import keep
 from cubelet.core.effects import Decision
 from cubelet.core.evidence import Evidence, Gone, NoAnswer
 from cubelet.core.faults import CubeletError
-from cubelet.core.inputs import DestroyEnded, Recovered, Rediscovered
+from cubelet.core.inputs import DestroyEnded, Recovered
 from cubelet.core.model import Now, Record
 from cubelet.core.policy import Policy
 from cubelet.engine.fleet import Fleet
 from cubelet.engine.ports import Loaded
 from cubelet.engine.rebuild import Rebuild
 from cubelet.engine.worker import Worker
-from tests.sim.mutants.base import Change, mutant, unchecked
+from tests.sim.mutants.base import Change, mutant
 
 
 @mutant("I2", "I7")
@@ -124,18 +123,6 @@ def create_cut_short_is_left_after_the_loss() -> tuple[Change, ...]:
 def what_runs_is_undone_after_the_loss() -> tuple[Change, ...]:
     """Every sandbox without a record is taken for a create that was cut short."""
     return (Change(rediscovery, "_never_ran", lambda *_: True),)
-
-
-@mutant("I7", "I6")
-def deletion_undone_by_the_rebuild() -> tuple[Change, ...]:
-    """The answer of a shim makes a sandbox live again whose deletion was accepted meanwhile."""
-    real = rediscovery.rediscovered
-
-    def late(record: Record | None, happened: Rediscovered, now: Now) -> Decision:
-        decided = real(None, happened, now)
-        return decided if decided.persist else keep(record)
-
-    return (unchecked(), Change(rediscovery, "rediscovered", late))
 
 
 @mutant("I2", "I7")

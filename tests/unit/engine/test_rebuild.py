@@ -6,7 +6,7 @@ Beside it: what a restart of the host ends, and that its leftovers go.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from cubelet.core.bindings import Mode, Snapshot
@@ -280,7 +280,7 @@ def test_snapshots_of_the_lost_catalog_keep_their_names() -> None:
 class BlindRack(Rack):
     """Cannot look at the host."""
 
-    async def traces(self) -> Sequence[Trace]:
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
         raise OSError("proc is not mounted")
 
 
@@ -298,7 +298,7 @@ def test_an_agent_that_is_blind_does_not_serve_from_nothing() -> None:
 
 def test_a_look_that_hangs_does_not_hang_the_start_for_ever() -> None:
     class HungRack(Rack):
-        async def traces(self) -> Sequence[Trace]:
+        async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
             await hangs(self.toys["sb"])
             return []
 
@@ -379,6 +379,45 @@ def test_an_end_that_the_store_refused_to_write_is_written_later() -> None:
         assert states(engine) == {"sb": State.RUNNING}
         await asyncio.sleep(4)
         assert states(engine) == {"sb": State.EXITED}
+        await engine.close()
+
+    run_virtual(main())
+
+
+def test_a_first_start_is_no_loss() -> None:
+    async def main() -> None:
+        host = Host(store=store(Loaded(incomplete="there was no file")))
+        engine = await host.start()
+        assert engine.status().conditions == ()
+        await asyncio.sleep(1)
+        assert (await host.store.load()).incomplete == ""
+        await engine.close()
+
+    run_virtual(main())
+
+
+def test_a_deletion_joins_the_removal_that_is_under_way() -> None:
+    async def main() -> None:
+        tube = Tube(boot_id="boot1")
+        engine = await tube.running()
+        await engine.close()
+        again = replace(tube.restarted(), boot_id="boot2")
+        may_end, destroying = asyncio.Event(), again.toy.destroy
+
+        async def slowly(record: Record) -> None:
+            await destroying(record)
+            await may_end.wait()
+
+        again.toy.destroy = slowly  # type: ignore[method-assign]
+        engine = again.engine()
+        await engine.start()
+        await asyncio.sleep(1)
+        deletion = asyncio.create_task(engine.delete("sb"))
+        await asyncio.sleep(1)
+        assert (again.toy.calls.count("destroy"), deletion.done()) == (1, False)
+        may_end.set()
+        await deletion
+        assert states(engine) == {}
         await engine.close()
 
     run_virtual(main())
