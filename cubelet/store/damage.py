@@ -34,10 +34,10 @@ _MODES = slice(18, 20)
 _IN_PLACE, _BY_LOG = b"\x01\x01", b"\x02\x02"
 
 
-def is_damage(problem: sqlite3.Error | UnicodeDecodeError) -> bool:
+def is_damage(problem: sqlite3.Error | ValueError) -> bool:
     """Whether the file that was read is damaged, and not only out of reach.
 
-    An error's message may quote the file, and then be no text.
+    ValueError: a fact in it is none, or SQLite's message quotes what is no text.
     """
     return getattr(problem, "sqlite_errorcode", 0) & 0xFF not in _ELSEWHERE
 
@@ -98,10 +98,7 @@ def missing(conn: sqlite3.Connection, path: Path, boot_id: str) -> str:
     told, opening = mark.read(path), meta.get(conn, meta.OPENED)
     if told is None or told.opening != opening or not opening.startswith(f"{boot_id} "):
         return ""
-    try:
-        seq, _ = journal.End().last(conn)
-    except ValueError as problem:
-        return str(problem)
+    seq, _ = journal.End().last(conn)
     if seq >= told.seq:
         return ""
     return f"its journal ends at line {seq}, and line {told.seq} was written: changes are lost"

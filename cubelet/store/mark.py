@@ -63,7 +63,7 @@ class Mark:
 
     def tell(self, seq: int) -> None:
         """Note the journal's last line, before anybody hears of it. OSError."""
-        if seq != self._seq and self._fd >= 0:
+        if seq != self._seq:
             # Always as long as before, so that each writing covers the last one.
             text = b"%b %020d" % (self._opening, seq)
             os.pwrite(self._fd, b"%b %b\n" % (text, _check(text)), 0)

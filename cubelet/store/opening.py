@@ -69,7 +69,7 @@ def _read(path: Path, boot_id: str, *, waiting: bool) -> str:
         try:
             schema.refuse_foreign(Database(conn, execute_plugins=False), path)
             return damage.in_contents(conn, path, boot_id)
-        except (sqlite3.Error, UnicodeDecodeError) as problem:
+        except (sqlite3.Error, ValueError) as problem:
             if not damage.is_damage(problem):
                 raise
             return str(problem)

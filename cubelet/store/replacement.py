@@ -8,6 +8,7 @@ what is to be done, and from then on every opening does what is left of it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -102,9 +103,5 @@ def _kept_in(path: Path, stamp: str) -> Path:
 
 def _free_stamp(path: Path, now_ns: int) -> str:
     stamp = datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y%m%dT%H%M%SZ")
-    for number in range(1, 1000):
-        name = stamp if number == 1 else f"{stamp}-{number}"
-        if not _kept_in(path, name).exists():
-            return name
-    message = f"too many damaged stores of {stamp} are kept already"
-    raise FileExistsError(message)
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not _kept_in(path, name).exists())

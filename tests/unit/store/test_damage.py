@@ -11,7 +11,7 @@ import pytest
 
 from cubelet.core.faults import Code, CubeletError
 from cubelet.engine.ports import Loaded
-from cubelet.store import mark, replacement
+from cubelet.store import damage, mark, replacement
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import change, record
 from tests.unit.store.files import open_store, spoil, stored
@@ -63,9 +63,9 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-async def test_a_damaged_file_is_kept_and_a_new_one_says_so(path: Path, damage: str) -> None:
-    spoiling, why = DAMAGES[damage]
+@pytest.mark.parametrize("what", DAMAGES)
+async def test_a_damaged_file_is_kept_and_a_new_one_says_so(path: Path, what: str) -> None:
+    spoiling, why = DAMAGES[what]
     await stored(path, *NAMES)
     change_bytes(path, spoiling)
     damaged = files(path.parent)
@@ -103,13 +103,68 @@ async def test_tables_that_are_not_as_they_were_made_are_damage(
     assert found.records == ()
 
 
-async def test_a_record_that_was_torn_out_of_the_table_is_missed_in_its_index(path: Path) -> None:
+INDEX_LEAF, TABLE_LEAF = 0x0A, 0x0D
+
+
+def without_a_cell(kind: int) -> Callable[[bytes], bytes]:
+    """Each page of that kind that names the first sandbox says of one cell less that it has it."""
+
+    def spoil(data: bytes) -> bytes:
+        pages = bytearray(data)
+        for start in range(4096, len(data), 4096):
+            page = data[start : start + 4096]
+            if page[0] == kind and b"box-00" in page:
+                count = int.from_bytes(page[3:5], "big") - 1
+                pages[start + 3 : start + 5] = count.to_bytes(2, "big")
+        assert pages != data
+        return bytes(pages)
+
+    return spoil
+
+
+@pytest.mark.parametrize("kind", [INDEX_LEAF, TABLE_LEAF])
+async def test_a_record_that_vanished_from_its_page_is_missed(path: Path, kind: int) -> None:
     await stored(path, *NAMES)
-    conn = sqlite3.connect(path, isolation_level=None)
-    conn.execute("PRAGMA writable_schema = ON")
-    conn.execute("DELETE FROM sqlite_master WHERE name = 'sqlite_autoindex_sandboxes_1'")
-    conn.close()
-    assert (await loaded(path)).incomplete.startswith("the file was damaged: ")
+    change_bytes(path, without_a_cell(kind))
+    found = await loaded(path)
+    assert found.incomplete.startswith("the file was damaged: ")
+    assert found.records == ()
+
+
+async def test_an_anchor_that_is_none_is_damage_where_nothing_else_tells_the_end(
+    path: Path,
+) -> None:
+    left = await killed_copy(path, "box")
+    spoil(left, "DELETE FROM journal")
+    spoil(left, "INSERT INTO meta VALUES ('anchor', 'nonsense')")
+    assert "no anchor" in (await loaded(left)).incomplete
+
+
+async def test_what_is_out_of_reach_is_not_taken_for_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored(path, "box")
+    before = files(path.parent)
+    problem = sqlite3.OperationalError("disk I/O error")
+    problem.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+
+    def fail(*_: object) -> str:
+        raise problem
+
+    monkeypatch.setattr(damage, "in_contents", fail)
+    with pytest.raises(CubeletError, match="check the disk") as caught:
+        await open_store(path)
+    assert caught.value.fault.code is Code.UNAVAILABLE
+    assert files(path.parent) == before
+
+
+async def test_where_no_mark_can_be_the_agent_does_not_start(path: Path) -> None:
+    await stored(path, "box")
+    mark.path_of(path).mkdir()
+    with pytest.raises(CubeletError, match="cannot open"):
+        await open_store(path)
+    mark.path_of(path).rmdir()
+    assert (await loaded(path)).records == (record("box"),)
 
 
 async def test_a_new_file_knows_of_no_past(path: Path) -> None:
@@ -256,10 +311,10 @@ LOG_DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("damage", LOG_DAMAGES)
-async def test_changes_that_a_damaged_log_lost_are_missed(path: Path, damage: str) -> None:
+@pytest.mark.parametrize("what", LOG_DAMAGES)
+async def test_changes_that_a_damaged_log_lost_are_missed(path: Path, what: str) -> None:
     left = await killed_copy(path, *NAMES)
-    change_bytes(left.with_name("store.db-wal"), LOG_DAMAGES[damage])
+    change_bytes(left.with_name("store.db-wal"), LOG_DAMAGES[what])
     found = await loaded(left)
     assert "changes are lost" in found.incomplete
     assert "line 50 was written" in found.incomplete

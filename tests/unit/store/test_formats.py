@@ -12,7 +12,7 @@ import pytest
 from cubelet.core.bindings import Mode
 from cubelet.core.faults import CubeletError
 from cubelet.core.model import Call, OpKind, State
-from cubelet.store import chain, schema
+from cubelet.store import chain, journal, schema
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import change
 from tests.unit.store.files import open_store
@@ -83,6 +83,17 @@ async def test_an_older_store_is_written_to_as_a_new_one(path: Path, name: str) 
     assert lines[:-1] == linked
     assert list(chain.misfits(chain.START, lines)) == []
     assert len(lines) == 6
+    await store.close()
+
+
+async def test_a_long_journal_is_chained_slice_by_slice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(path, "format-1")
+    monkeypatch.setattr(journal, "SLICE_LINES", 2)
+    store = await open_store(path)
+    assert list(chain.misfits(chain.START, await written(store))) == []
+    assert len(await store.journal("", limit=9)) == 5
     await store.close()
 
 

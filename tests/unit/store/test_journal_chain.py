@@ -7,13 +7,15 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from cubelet.core.faults import CubeletError
 from cubelet.engine.ports import Change
 from cubelet.store import chain, journal
 from cubelet.store.limits import Keep, Limits
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import change, entry, snapshot
-from tests.unit.store.files import open_store
+from tests.unit.store.files import open_store, spoil
 
 FEW = Limits(journal=Keep(newest=1, age_s=0, most=5))
 
@@ -86,4 +88,19 @@ async def test_the_chain_hangs_on_what_was_dropped(path: Path) -> None:
     store = await open_store(path, limits=FEW)
     await store.commit(change("next"))
     assert await misfits(store) == ([], 12)
+    await store.close()
+
+
+async def test_an_anchor_that_is_none_is_told_by_the_first_line(path: Path) -> None:
+    store = await open_store(path, limits=FEW)
+    entries = [entry(revision=revision) for revision in range(1, 12)]
+    await store.commit(Change(id="box", record=None, entries=entries))
+    await store.retain(10**19)
+    await store.close()
+    spoil(path, "UPDATE meta SET value = 'nonsense' WHERE key = 'anchor'")
+    store = await open_store(path, limits=FEW)
+    with pytest.raises(CubeletError, match="'nonsense' is no anchor"):
+        await store.journal("box", limit=9)
+    await store.commit(change("next"))
+    assert len(await store.journal("next", limit=1)) == 1
     await store.close()
