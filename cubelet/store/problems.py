@@ -33,6 +33,13 @@ _SAME = {
     errno.EBUSY: sqlite3.SQLITE_BUSY,
 }
 _OTHERWISE = "see the agent's log"
+#: What SQLite raises about what it was given, and not about its file.
+_OF_A_VALUE = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+)
 #: What failures are counted by; any other is OTHER.
 _CAUSES = {
     getattr(sqlite3, name): name
@@ -53,14 +60,23 @@ _CAUSES = {
 def fault_of(problem: Exception, path: Path, *, doing: str) -> StoreFailed:
     """The error for a failed access to `path`; the primary result code decides about the advice.
 
-    What SQLite reports may pass by itself (UNAVAILABLE). Anything else is a value that no store
-    could take, and the same call would fail again (INTERNAL).
+    What SQLite reports of its file may pass by itself (UNAVAILABLE). Anything else is a value that
+    no store could take, and the same call would fail again (INTERNAL).
     """
+    problem = _first(problem)
     code = _primary_code(problem)
     advice = _ADVICE.get(code, _OTHERWISE)
     message = f"cannot {doing} {path}: {_described(problem)}; {advice}"
-    passing = isinstance(problem, sqlite3.Error | OSError)
+    passing = isinstance(problem, sqlite3.Error | OSError) and not isinstance(problem, _OF_A_VALUE)
     return StoreFailed(message, cause=_CAUSES.get(code, "OTHER"), passing=passing)
+
+
+def _first(problem: Exception) -> Exception:
+    """The reason, where taking back what was begun has failed too: SQLite had done that already."""
+    before = problem.__context__
+    if _primary_code(problem) == sqlite3.SQLITE_ERROR and isinstance(before, sqlite3.Error):
+        return _first(before)
+    return problem
 
 
 def _primary_code(problem: Exception) -> int:
