@@ -33,8 +33,6 @@ T_SNAPSHOT_S = 60.0
 T_CREATE_S = 60.0
 T_DESTROY_S = 30.0
 T_HEAL_S = 10.0
-#: How much earlier than the call its intent can have begun: the slowest commit, and some.
-INTENT_S = 12.0
 
 
 class Violated(Exception):
@@ -83,6 +81,11 @@ class Facts:
     def shims(self) -> list[Shim]:
         """All that ever were."""
         return [shim for runtime in self.runtimes.values() for shim in runtime.shims.values()]
+
+    def intended_s(self, record: Record) -> float:
+        """When the open operation was begun: it is old by that, however late its call was made."""
+        assert record.open is not None
+        return record.open.started_at.mono_s + self.world.booted_at_s
 
     def settled_since_s(self, shim: Shim) -> float:
         """From then on agent, store and shim worked and were true, as far as it is known now."""

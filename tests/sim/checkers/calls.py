@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cubelet.core.model import OpKind, Record
 from tests.sim.calls import ShimCall
-from tests.sim.checkers.base import INTENT_S, T_STUCK_S, Checker, Facts
+from tests.sim.checkers.base import T_STUCK_S, Checker, Facts
 from tests.sim.shim import Shim
 
 _TARGETS = {"pause": "PAUSED", "resume": "RUNNING"}
@@ -46,7 +46,7 @@ class OneCall(Checker):
 
     def _check_alone(self, record: Record, shim: Shim, call: ShimCall) -> None:
         for other in shim.calls:
-            recent = self.world.now_s - other.began_s < T_STUCK_S - INTENT_S
+            recent = self.world.now_s - self.facts.intended_s(other.record) < T_STUCK_S - 0.001
             if other is call or other.life != call.life or other.seen or not recent:
                 continue
             target = _TARGETS.get(other.kind)

@@ -12,7 +12,6 @@ from cubelet.core.model import OpKind, Record, State
 from cubelet.engine.ports import Change
 from tests.sim.calls import ShimCall
 from tests.sim.checkers.base import (
-    INTENT_S,
     T_OP_S,
     T_SETTLE_S,
     T_SNAPSHOT_S,
@@ -89,7 +88,7 @@ class Patience(Checker):
         call, now_s = self._calls.get(made), self.world.now_s
         if call is None or call.over or made in self._healed:
             return
-        if now_s - call.began_s >= T_STUCK_S - INTENT_S:
+        if now_s - self.facts.intended_s(before) >= T_STUCK_S - 0.001:
             return
         if call.life == self.world.loop.life and call.seen is None:
             self.fail(
