@@ -7,7 +7,7 @@ sandboxes come and go; and what is removed is held, so that nobody begins to own
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -135,8 +135,8 @@ class Doctor:
     async def _look(self) -> list[_Found]:
         """Every trace that nobody owned while we looked, by sandbox."""
         with self._fleet.noting() as owned:
-            names = set(self._catalog.names())
-            found = await self._traces()
+            names = self._catalog.names()
+            found = await self._traces(but=frozenset(owned))
         owned |= self._fleet.unreadable.keys() - self._rebuild.mute
         names |= self._catalog.names()
         names -= self._rebuild.images
@@ -147,11 +147,11 @@ class Doctor:
         ]
         return sorted(orphans, key=lambda one: (one[1].sandbox_id, one[1].runtime, one[1].what))
 
-    async def _traces(self) -> list[_Found]:
+    async def _traces(self, *, but: Collection[str]) -> list[_Found]:
         runtimes = list(self._runtimes.values())
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                traces = await asyncio.gather(*(runtime.traces() for runtime in runtimes))
+                traces = await asyncio.gather(*(runtime.traces(but) for runtime in runtimes))
         except (OSError, TimeoutError) as blind:
             what = str(blind) or f"it took longer than {LOOK_TIMEOUT_S:g} s"
             message = f"the host cannot be looked over for orphans: {what}; try again"

@@ -5,7 +5,7 @@ Whoever implements a port imports this module; the engine imports no implementat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -154,11 +154,12 @@ class Runtime(Protocol):
         """
         ...
 
-    async def traces(self) -> Sequence[Trace]:
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
         """Everything of this runtime's sandboxes that is on this host, one Trace for each.
 
-        Whether a record owns it is not asked. Of several runtimes each thing is told by one only,
-        also where nothing says any more which of them made it.
+        Those with an id in `but` are left out, which costs much less than to tell of them. Whether
+        a record owns a thing is not asked. Of several runtimes each thing is told by one only, also
+        where nothing says any more which of them made it. Raises OSError where it cannot look.
         """
         ...
 

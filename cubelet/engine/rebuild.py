@@ -127,11 +127,10 @@ class Rebuild:
             return
         self._incomplete = loaded.incomplete
         try:
-            traces = await self._look()
-        except CubeletError as blind:
+            traces = await self._look_twice()
+        except CubeletError:
             if loaded.incomplete:
                 raise  # Serving from an empty store would be a guess.
-            _log.error("traces_not_found", reason=blind.fault.message)
             return
         known = {record.id for record in loaded.records}
         self._list([trace for trace in traces if trace.sandbox_id not in known], loaded)
@@ -234,11 +233,20 @@ class Rebuild:
         _log.info("store_complete")
         return True
 
+    async def _look_twice(self) -> list[Trace]:
+        """The first look may take too long only because the agent itself was stopped meanwhile."""
+        try:
+            return await self._look()
+        except CubeletError as blind:
+            _log.error("traces_not_found", reason=blind.fault.message)
+        return await self._look()
+
     async def _look(self) -> list[Trace]:
         """Everything of all runtimes. CubeletError where that cannot be told in full."""
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                found = [await runtime.traces() for runtime in self._runtimes.values()]
+                looks = [runtime.traces() for runtime in self._runtimes.values()]
+                found = await asyncio.gather(*looks)  # At once, as they can share one look.
         except (CallFailed, OSError, TimeoutError) as blind:
             what = str(blind) or f"it took longer than {LOOK_TIMEOUT_S:g} s"
             message = f"what lives on this host cannot be told: {what}"

@@ -11,7 +11,8 @@ speaks containerd's Task API; a small value (`kinds.Kind`) says how they differ.
 * `heal`: freezing and thawing a container past its shim, where the kernel contradicts the shim;
 * `removal`, `remains`, `identity`, `cgroups`, `mounts`: ending everything a sandbox has, hung or
   half made;
-* `orphanage`, `survey`, `processes`: finding what is here of any sandbox, owned by a record or not;
+* `orphanage`, `survey`, `sighting`, `processes`: finding what is here of any sandbox, owned by a
+  record or not;
 * `events`, `hooks`: hints from shims to the engine, and HTTP calls before a pause;
 * `config`, `probe`, `registry`: which runtimes are usable here, and why others are not.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from cubelet.core.bindings import CommitPlan, Snapshot
@@ -124,9 +124,9 @@ class ShimRuntime:
         """Remove everything it has; see the port. Ends within 25 s, whatever hangs."""
         await self._remover.remove(record)
 
-    async def traces(self) -> Sequence[Trace]:
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
         """Everything that is here of this kind's sandboxes; see the port."""
-        return await self._orphanage.traces(self.name)
+        return await self._orphanage.traces(self.name, but)
 
     async def clear(self, trace: Trace) -> None:
         """Remove an orphan; see the port. Ends within 30 s, whatever hangs."""

@@ -45,6 +45,14 @@ class Cgroup:
                 found.update(int(word) for word in (folder / "cgroup.procs").read_text().split())
         return found
 
+    def count(self) -> int:
+        """How many processes are in it, by the first hierarchy that has any; quicker than all."""
+        for top in self._tops():
+            with contextlib.suppress(OSError):
+                if words := (top / "cgroup.procs").read_text().split():
+                    return len(words)
+        return 0
+
     @property
     def exists(self) -> bool:
         """Whether any hierarchy has it."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cubelet.core.faults import Code, Reason
 from cubelet.engine.ports import Trace
@@ -15,8 +15,9 @@ from cubelet.runtime.kinds import KINDS, PROCESS, SHIMV2, Kind
 from cubelet.runtime.links import Links
 from cubelet.runtime.remains import Remains
 from cubelet.runtime.removal import Remover
+from cubelet.runtime.sighting import Sighting
 from cubelet.runtime.snapshots import discard, folder_of, kept
-from cubelet.runtime.survey import Sighting, survey
+from cubelet.runtime.survey import finish, survey
 
 _SNAPSHOT_TIMEOUT_S: Final = 20.0
 
@@ -33,12 +34,16 @@ class Orphanage:
         self._kinds = {name: make(config) for name, make in KINDS.items()}
         self._links = Links()
         self._coming: asyncio.Task[Mapping[str, Sighting]] | None = None
+        #: One thread at a time, so that a disk that hangs does not take all of them. Whoever holds
+        #: it is never cancelled, as that would not end the thread.
         self._turn = asyncio.Lock()
 
-    async def traces(self, runtime: str) -> Sequence[Trace]:
+    async def traces(self, runtime: str, but: Collection[str]) -> Sequence[Trace]:
         """What this runtime is to tell of."""
         seen = await self._look()
-        found = [self._trace(one) for one in seen.values()]
+        told = [one for name, one in seen.items() if name not in but]
+        await self._finish(told)
+        found = [self._trace(one) for one in told]
         mine = [trace for trace in found if self._teller(trace.runtime) == runtime]
         if self._keeper() == runtime:
             ids = await asyncio.to_thread(kept, self._config.snapshots_dir)
@@ -53,6 +58,7 @@ class Orphanage:
         one = (await self._look()).get(trace.sandbox_id)
         if one is None:
             return
+        await self._finish([one])
         kind = self._kind_of(one)
         try:
             await Remover(kind, self._config, self._links).end(_remains(one, kind))
@@ -63,14 +69,24 @@ class Orphanage:
         """One look for all who ask before it has begun, so that it is of after their question."""
         if self._coming is None:
             self._coming = asyncio.create_task(self._survey())
-            self._coming.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._coming.add_done_callback(_taken_notice)
         return await asyncio.shield(self._coming)
 
     async def _survey(self) -> Mapping[str, Sighting]:
-        """In a thread; one at a time, so that a disk that hangs does not take all threads."""
         async with self._turn:
             self._coming = None
             return await asyncio.to_thread(survey, self._config)
+
+    async def _finish(self, sightings: Sequence[Sighting]) -> None:
+        """Once for all who share a look."""
+        work = asyncio.create_task(self._finish_in_turn(sightings))
+        work.add_done_callback(_taken_notice)
+        await asyncio.shield(work)
+
+    async def _finish_in_turn(self, sightings: Sequence[Sighting]) -> None:
+        async with self._turn:
+            if left := [one for one in sightings if not one.finished]:
+                await asyncio.to_thread(finish, self._config, left)
 
     async def _discard(self, snapshot_id: str) -> None:
         folder = folder_of(self._config.snapshots_dir, snapshot_id)
@@ -112,6 +128,12 @@ class Orphanage:
         guesses = [kind.name for kind in self._kinds.values() if _is_of(kind, commands)]
         found = [name for name in (noted, *guesses) if name in self._kinds]
         return self._kinds[found[0] if found else PROCESS]
+
+
+def _taken_notice(task: asyncio.Task[Any]) -> None:
+    """Those who wait have its failure; nobody may be left who does."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _is_of(kind: Kind, commands: Sequence[Sequence[str]]) -> bool:

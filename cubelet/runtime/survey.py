@@ -7,128 +7,93 @@ with it other folders, another control group, and shims that were told another a
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-from cubelet.core.ids import DEFAULT_NAMESPACE, is_id
-from cubelet.core.model import Handle
+from cubelet.core.ids import is_id
 from cubelet.runtime.cgroups import Cgroup
 from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.launch import containerd_address
 from cubelet.runtime.mounts import mounts_below
-from cubelet.runtime.note import Note, handle_at, read_note
-from cubelet.runtime.places import Place, cgroups_of, place_of, sandboxes_in
-from cubelet.runtime.processes import Member, ShimProcess, find_processes
+from cubelet.runtime.places import cgroups_of, place_of, sandboxes_in
+from cubelet.runtime.processes import find_processes
+from cubelet.runtime.sighting import Sighting
 from shimclient.skeleton.errors import SetupError
-from shimclient.skeleton.sockets import socket_dir, socket_name
-
-#: The Task service's version that every shim of ours speaks.
-_VERSION: Final = 2
-_MOUNTS_TOLD_MAX: Final = 10
-
-
-@dataclass(slots=True)
-class Sighting:
-    """What was seen of one sandbox."""
-
-    sandbox_id: str
-    place: Place
-    bundle: bool = False
-    note: Note | None = None
-    shims: list[ShimProcess] = field(default_factory=list)
-    members: list[Member] = field(default_factory=list)
-    mounts: list[str] = field(default_factory=list)
-    group: Cgroup | None = None
-    #: What the low-level runtime keeps of it, a folder for each namespace.
-    states: list[Path] = field(default_factory=list)
-    sockets: list[Path] = field(default_factory=list)
-    #: Whether it has what only a container has.
-    container: bool = False
-    #: Each thing, for people.
-    lines: tuple[str, ...] = ()
-
-    @property
-    def namespaces(self) -> list[str]:
-        """Those that it may be in, the likeliest first."""
-        told = self.note.record.namespace if self.note and self.note.record else ""
-        named = [told, *(shim.namespace for shim in self.shims)]
-        named += [folder.parent.name for folder in self.states]
-        return [name for name in dict.fromkeys([*named, DEFAULT_NAMESPACE]) if name]
-
-    @property
-    def handle(self) -> Handle | None:
-        """Where a shim of it may be asked; its processes are known from this look, not from it."""
-        if not self.sockets:
-            return None
-        noted = self.note.handle if self.note else None
-        return handle_at(f"unix://{self.sockets[0]}", noted.version if noted else _VERSION)
-
-    def finish(self, address: str) -> None:
-        """Read what follows from the rest; `address` is what our shims are told of their agent."""
-        self.note = read_note(self.place) if self.bundle else None
-        self.sockets = _sockets_of(self, address)
-        found = (self.group, self.states, self.mounts, self.place.upper.exists())
-        self.container = any(found)
-        self.lines = tuple(self._told())
-
-    def _told(self) -> list[str]:
-        """What lives comes first."""
-        lines = [
-            f"living shim, process {shim.identity.pid} ({Path(shim.command[0]).name})"
-            for shim in self.shims
-        ]
-        lines += [f"living process {one.identity.pid} ({one.name})" for one in self.members]
-        if self.group is not None:
-            count = len(self.group.pids())
-            inside = f"with {count} living processes" if count else "without processes"
-            lines.append(f"control group {self.group.path} {inside}")
-        lines += [f"mount {point}" for point in self.mounts[:_MOUNTS_TOLD_MAX]]
-        if (more := len(self.mounts) - _MOUNTS_TOLD_MAX) > 0:
-            lines.append(f"{more} more mounts")
-        lines += [f"runc state {folder}" for folder in self.states]
-        lines += [f"socket {path}" for path in self.sockets]
-        return [*lines, f"bundle {self.place.bundle}"] if self.bundle else lines
+from shimclient.skeleton.sockets import socket_dir
 
 
 def survey(config: RuntimeConfig) -> dict[str, Sighting]:
-    """Everything under our roots, whoever owns it; blocks for disk and /proc."""
-    seen = _Seen(config, {})
-    sandboxes = sandboxes_in(config.state_dir)
-    for name in _folders_in(sandboxes):
-        seen.of(name).bundle = True
-    shims, members = find_processes(sandboxes, containerd_address(config))
-    for shim in shims:
-        seen.of(shim.sandbox_id).shims.append(shim)
-    for member in members:
-        seen.of(member.sandbox_id).members.append(member)
-    for point in mounts_below(sandboxes):
-        name = point.removeprefix(f"{sandboxes}/").partition("/")[0]
-        if point != str(sandboxes) and is_id(name):
-            seen.of(name).mounts.append(point)
-    groups = cgroups_of(config.state_dir)
-    for name in filter(is_id, Cgroup(groups).below()):
-        seen.of(name).group = Cgroup(f"{groups}/{name}")
-    for namespace in _folders_in(config.runc_root):
-        for name in _folders_in(config.runc_root / namespace):
-            seen.of(name).states.append(config.runc_root / namespace / name)
-    for one in seen.sightings.values():
-        one.finish(containerd_address(config))
-    return dict(sorted(seen.sightings.items()))
+    """Everything under our roots by its name, whoever owns it; blocks for disk and /proc.
+
+    Takes some 20 ms for 1,000 sandboxes; `finish` takes ten times that.
+    """
+    look = _Look(config)
+    look.at_folders()
+    look.at_processes()
+    look.at_mounts()
+    look.at_groups()
+    look.at_states()
+    return dict(sorted(look.seen.items()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    config: RuntimeConfig
-    sightings: dict[str, Sighting]
+def finish(config: RuntimeConfig, sightings: Iterable[Sighting]) -> None:
+    """Add what is found sandbox by sandbox; blocks for the disk."""
+    address = containerd_address(config)
+    folder, there = _sockets()
+    for one in sightings:
+        one.finish(address, folder, there)
 
-    def of(self, name: str) -> Sighting:
-        """What was seen of this sandbox so far."""
-        if name not in self.sightings:
-            place = place_of(self.config.state_dir, name)
-            self.sightings[name] = Sighting(name, place)
-        return self.sightings[name]
+
+class _Look:
+    """What was seen so far."""
+
+    def __init__(self, config: RuntimeConfig) -> None:
+        self.seen: dict[str, Sighting] = {}
+        self._config = config
+        self._sandboxes = sandboxes_in(config.state_dir)
+
+    def at_folders(self) -> None:
+        """Bundles."""
+        for one in self._of_all(_folders_in(self._sandboxes)):
+            one.bundle = True
+
+    def at_processes(self) -> None:
+        """Shims, and what they have started on the host itself."""
+        shims, members = find_processes(self._sandboxes, containerd_address(self._config))
+        for shim in shims:
+            for one in self._of_all([shim.sandbox_id]):
+                one.shims.append(shim)
+        for member in members:
+            for one in self._of_all([member.sandbox_id]):
+                one.members.append(member)
+
+    def at_mounts(self) -> None:
+        """What is mounted in bundles; one on the folder of all of them is no sandbox's."""
+        for point in mounts_below(self._sandboxes):
+            name = point.removeprefix(f"{self._sandboxes}/").partition("/")[0]
+            for one in self._of_all([name]):
+                one.mounts.append(point)
+
+    def at_groups(self) -> None:
+        """Control groups of containers."""
+        groups = cgroups_of(self._config.state_dir)
+        for one in self._of_all(Cgroup(groups).below()):
+            one.group = Cgroup(f"{groups}/{one.sandbox_id}")
+
+    def at_states(self) -> None:
+        """What runc keeps of containers."""
+        for namespace in _folders_in(self._config.runc_root):
+            folder = self._config.runc_root / namespace
+            for one in self._of_all(_folders_in(folder)):
+                one.states.append(folder / one.sandbox_id)
+
+    def _of_all(self, names: Iterable[str]) -> Iterator[Sighting]:
+        """Those of these names that are ids."""
+        for name in filter(is_id, names):
+            if name not in self.seen:
+                self.seen[name] = Sighting(name, place_of(self._config.state_dir, name))
+            yield self.seen[name]
 
 
 def _folders_in(folder: Path) -> list[str]:
@@ -142,14 +107,10 @@ def _folders_in(folder: Path) -> list[str]:
     return []
 
 
-def _sockets_of(one: Sighting, address: str) -> list[Path]:
-    """The sockets of its shim that are there: by the name that containerd's convention gives them.
-
-    What its own files say of a socket is not followed: a file that was copied or damaged must not
-    lead us to a stranger's.
-    """
-    with suppress(SetupError, OSError):
+def _sockets() -> tuple[Path, frozenset[str]]:
+    """The folder in which shims have theirs, and the names in there."""
+    try:
         folder = socket_dir("", os.environ)
-        names = [socket_name(address, name, one.sandbox_id) for name in one.namespaces]
-        return [folder / name for name in names if (folder / name).is_socket()]
-    return []
+        return folder, frozenset(os.listdir(folder))  # noqa: PTH208 - names are what is wanted.
+    except (SetupError, OSError):
+        return Path("/"), frozenset()

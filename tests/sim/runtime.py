@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -123,7 +123,7 @@ class SimRuntime:
             shim.cleared = True
         self.world.note(f"{record.id} is destroyed")
 
-    async def traces(self) -> Sequence[Trace]:
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
         """See the port. Beside every shim lies the record that made it, and which process it is."""
         await self._nap(0.01)
         sandboxes = [
@@ -138,7 +138,7 @@ class SimRuntime:
                 ),
             )
             for shim in self.shims.values()
-            if not shim.cleared
+            if not shim.cleared and shim.id not in but
         ]
         images = [
             Trace(sandbox_id="", runtime=self.name, what=("image",), snapshot_id=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from cubelet.core.bindings import CommitPlan, Snapshot
@@ -140,8 +140,8 @@ class ToyRuntime:
             raise CallFailed(self.destroy_fault, call=Call.ANSWERED)
         self.alive = False
 
-    async def traces(self) -> Sequence[Trace]:
-        return list(self.left)
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
+        return [trace for trace in self.left if trace.sandbox_id not in but]
 
     async def clear(self, trace: Trace) -> None:
         self.calls.append(f"clear {trace.sandbox_id or trace.snapshot_id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from cubelet.core.bindings import CommitPlan, Snapshot
@@ -53,8 +53,8 @@ class Rack:
     async def destroy(self, record: Record) -> None:
         await self.toys[record.id].destroy(record)
 
-    async def traces(self) -> Sequence[Trace]:
-        return [trace for toy in self.toys.values() for trace in toy.left]
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
+        return [trace for toy in self.toys.values() for trace in await toy.traces(but)]
 
     async def clear(self, trace: Trace) -> None:
         await self.toys[trace.sandbox_id].clear(trace)

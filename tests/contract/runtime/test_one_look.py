@@ -13,7 +13,8 @@ from cubelet.runtime.config import RuntimeConfig
 from cubelet.runtime.kinds import FAKE, PROCESS, SHIMV2
 from cubelet.runtime.places import cgroups_of
 from cubelet.runtime.registry import build_runtimes
-from cubelet.runtime.survey import Sighting, survey
+from cubelet.runtime.sighting import Sighting
+from cubelet.runtime.survey import survey
 from tests.contract.runtime.rig import Rig, with_containers
 from tests.support.polling import eventually
 
@@ -47,9 +48,9 @@ async def test_what_is_of_a_runtime_that_cannot_be_used_is_told_by_another(rig: 
     record = await rig.created()
     others = [name for name in (SHIMV2, PROCESS, FAKE) if name != rig.kind]
     shared = orphanage.Orphanage(rig.config, others)
-    (trace,) = await shared.traces(others[0])
+    (trace,) = await shared.traces(others[0], ())
     assert (trace.sandbox_id, trace.runtime) == (record.id, rig.kind)
-    assert await shared.traces(others[1]) == []
+    assert await shared.traces(others[1], ()) == []
     await shared.clear(trace)
     assert rig.leftovers(record) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -29,9 +29,9 @@ class Looking(ToyRuntime):
     meanwhile: Callable[[], Awaitable[object]] | None = None
     looks: list[float] = field(default_factory=list)
 
-    async def traces(self) -> Sequence[Trace]:
+    async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
         self.looks.append(now_s())
-        seen = list(self.left)
+        seen = await super().traces(but)
         if self.meanwhile is not None:
             await self.meanwhile()
         return seen

@@ -296,6 +296,27 @@ def test_an_agent_that_is_blind_does_not_serve_from_nothing() -> None:
     run_virtual(main())
 
 
+def test_one_look_may_fail_at_the_start() -> None:
+    class StoppedRack(Rack):
+        looks = 0
+
+        async def traces(self) -> Sequence[Trace]:
+            self.looks += 1
+            if self.looks == 1:
+                await hangs(self.toys["sb"])
+            return await super().traces()
+
+    async def main() -> None:
+        host = Host(rack=StoppedRack())
+        host.living("sb")
+        engine = await host.start()
+        await asyncio.sleep(1)
+        assert states(engine) == {"sb": State.RUNNING}
+        await engine.close()
+
+    run_virtual(main())
+
+
 def test_a_look_that_hangs_does_not_hang_the_start_for_ever() -> None:
     class HungRack(Rack):
         async def traces(self, but: Collection[str] = frozenset()) -> Sequence[Trace]:
