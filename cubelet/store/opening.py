@@ -7,6 +7,7 @@ whole, nothing is written to it.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ def _look(path: Path, boot_id: str) -> str:
     waiting = log.exists() and log.stat().st_size > 0
     if not path.exists():
         return "there was no file, only its write-ahead log" if waiting else "there was no file"
+    _open_to_write(path, log)
     found = damage.in_header(path)
     if not found:
         if waiting:
@@ -79,9 +81,22 @@ def _read(path: Path, boot_id: str, *, waiting: bool) -> str:
 def _only_reading(path: Path, *, waiting: bool) -> Iterator[sqlite3.Connection]:
     """Where nothing waits in a write-ahead log, "immutable" reads the file without a trace."""
     address = f"{path.absolute().as_uri()}?{'mode=ro' if waiting else 'immutable=1'}"
-    with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as conn:
-        _set_text(conn)
-        yield conn
+    index = path.with_name(path.name + "-shm")
+    had_one = index.exists()
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as conn:
+            _set_text(conn)
+            yield conn
+    finally:
+        if not had_one:  # SQLite makes one to read a log, and leaves it.
+            index.unlink(missing_ok=True)
+
+
+def _open_to_write(*paths: Path) -> None:
+    """Raise what is in the way: SQLite would read on where it cannot write, and say less."""
+    for path in paths:
+        if path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
 
 
 def _refuse_strange_log(path: Path, log: Path) -> None:

@@ -284,6 +284,7 @@ def test_a_file_that_was_made_unwritable_and_writable_again(ext4: SmallDisk) -> 
         told = fails_to_start(agent)
         subprocess.run(["chattr", "-i", *files], check=True)
         assert str(agent.state_dir / "cubelet.db") in told
+        assert "writable" in told
         agent.start()
         assert agent.state("sb") == "PAUSED"
 

@@ -27,10 +27,10 @@ def busy() -> Exception:
     with (
         closing(sqlite3.connect(shared, uri=True)) as first,
         closing(sqlite3.connect(shared, uri=True)) as second,
-        pytest.raises(sqlite3.OperationalError) as caught,
     ):
         first.executescript("CREATE TABLE t (x); BEGIN; INSERT INTO t VALUES (1);")
-        second.execute("SELECT * FROM t")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            second.execute("SELECT * FROM t")
     return caught.value
 
 
