@@ -102,6 +102,7 @@ async def _leave(state_dir: Path, sandboxes: Sequence[Sandbox], *, logs: int) ->
     for first in range(0, len(sandboxes), TASKS_EACH):
         some = sandboxes[first : first + TASKS_EACH]
         await asyncio.gather(*(store.commit(change) for one in some for change in one.created))
+    await store.completed()  # As a store that knows everything; a new one says that it may not.
     await store.close()
     for number, sandbox in enumerate(sandboxes):
         place = place_of(state_dir, sandbox.id)
