@@ -1,10 +1,10 @@
 """The store: what has to outlive the agent, behind the engine's `Store` port.
 
-Tables: `sandboxes` (a record each), `journal` (what happened, chained by hashes), `operations` (what
-requests with a key were answered), `snapshots` (the catalog), `meta` (about the file). Where a row
-has a body, that is the truth, JSON in an envelope with a version and a checksum; its columns are
-for finding and for people. Of journal and answers only the newest are kept (`Limits`). One change,
-with all that it writes, is one transaction.
+Tables: `sandboxes` (a record each), `journal` (what happened, chained by hashes), `operations`
+(what requests with a key were answered), `snapshots` (the catalog), `meta` (about the file). Where
+a row has a body, that is the truth, JSON in an envelope with a version and a checksum; its columns
+are for finding and for people. Of journal and answers only the newest are kept (`Limits`). One
+change, with all that it writes, is one transaction.
 
 A row that cannot be read is never taken for one that is not there: a record's id and a snapshot's
 name stay taken and are told at start; asking for a line of the journal or for an answer that cannot

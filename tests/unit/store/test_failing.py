@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from cubelet.core.faults import CubeletError, Reason
+from cubelet.engine.ports import Loaded
 from cubelet.store.failing import FailingStore
 from cubelet.store.memory import MemoryStore
 from tests.contract.store.samples import change
@@ -56,3 +57,19 @@ async def test_reads_fail_as_told_and_let_writes_pass() -> None:
     store.reads.heal()
     assert len((await store.load()).records) == 1
     assert store.reads.asked == 4
+
+
+async def test_each_kind_of_write_fails_as_told_and_changes_nothing() -> None:
+    inner = MemoryStore(Loaded(incomplete="there was no file"))
+    store = FailingStore(inner)
+    await store.commit(change())
+    before = await store.load()
+    store.writes.plan(for_ever=True)
+    for call in (store.completed(), store.retain(10**19), store.probe(), store.backup("copy")):
+        with pytest.raises(CubeletError) as caught:
+            await call
+        assert caught.value.fault.reason is Reason.STORE_FAILED
+    assert await store.load() == before
+    store.writes.heal()
+    await store.backup("copy")
+    assert store.writes.asked == 6

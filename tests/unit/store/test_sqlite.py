@@ -164,10 +164,12 @@ async def test_a_newer_format_is_seen_in_a_log_that_was_left(path: Path) -> None
         overwrite(Path(f"{copy}{suffix}"), contents(Path(f"{path}{suffix}")))
     conn.close()
     before = contents(copy), contents(Path(f"{copy}-wal"))
+    there = files(copy)
     fault = await refusal(copy)
     assert told
     assert "format '3'" in fault.message
     assert (contents(copy), contents(Path(f"{copy}-wal"))) == before
+    assert files(copy) == there
 
 
 async def test_a_newer_format_is_refused_and_not_touched(path: Path) -> None:
