@@ -73,6 +73,11 @@ async def test_what_waits_in_the_log_counts_and_stays_there(path: Path, tmp_path
         ("UPDATE sandboxes SET state = 'EXITED' WHERE id = 'box'", "sandbox box", "columns"),
         ("UPDATE sandboxes SET revision = 99 WHERE id = 'box'", "sandbox box", "columns"),
         ("UPDATE sandboxes SET id = 'cat' WHERE id = 'box'", "sandbox cat", "columns"),
+        (
+            "UPDATE sandboxes SET id = CAST(x'62ff' AS TEXT) WHERE id = 'box'",
+            "sandbox b\\xff",
+            "columns",
+        ),
         ("UPDATE snapshots SET body = 'x' WHERE id = 'two'", "snapshot two", "malformed"),
         ("UPDATE snapshots SET sandbox_id = 'x' WHERE id = 'two'", "snapshot two", "columns"),
         ("DELETE FROM snapshots WHERE id = 'one'", "snapshot two", "base one is not in"),
