@@ -160,7 +160,12 @@ class Agent:
         self.engine.hint(sandbox_id, cause, told=told)
 
     def _started(self, done: asyncio.Future[None]) -> None:
-        if done.cancelled() or done.exception() is not None:
+        if done.cancelled() or isinstance(done.exception(), AgentDown):
+            return
+        if (failed := done.exception()) is not None:
+            self.world.note(f"agent cannot start: {failed}")
+            self.kill()
+            self.world.after(1.0, self.start)  # As whoever looks after it does.
             return
         self.serving = True
         self.world.note("agent serves")
