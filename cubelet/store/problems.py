@@ -63,20 +63,11 @@ def fault_of(problem: Exception, path: Path, *, doing: str) -> StoreFailed:
     What SQLite reports of its file may pass by itself (UNAVAILABLE). Anything else is a value that
     no store could take, and the same call would fail again (INTERNAL).
     """
-    problem = _first(problem)
     code = _primary_code(problem)
     advice = _ADVICE.get(code, _OTHERWISE)
     message = f"cannot {doing} {path}: {_described(problem)}; {advice}"
     passing = isinstance(problem, sqlite3.Error | OSError) and not isinstance(problem, _OF_A_VALUE)
     return StoreFailed(message, cause=_CAUSES.get(code, "OTHER"), passing=passing)
-
-
-def _first(problem: Exception) -> Exception:
-    """The reason, where taking back what was begun has failed too: SQLite had done that already."""
-    before = problem.__context__
-    if _primary_code(problem) == sqlite3.SQLITE_ERROR and isinstance(before, sqlite3.Error):
-        return _first(before)
-    return problem
 
 
 def _primary_code(problem: Exception) -> int:

@@ -38,9 +38,21 @@ _SINCE = {"1": frozenset({"hash"})}
 _OURS_MIN = 3
 
 
-# Only the oldest rows of these are ever dropped, so the next number is always one more than the
-# highest there was: AUTOINCREMENT would only cost another page with each change.
-_NUMBERED = (
+# Plain statements: where the disk fails as sqlite-utils tries out what SQLite can do, it takes that
+# for an answer, and makes tables that are not strict. Of those with a number only the oldest rows
+# are ever dropped, so the next number is always one more than the highest there was: AUTOINCREMENT
+# would only cost another page with each change.
+_FIRST = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) STRICT",
+    """
+    CREATE TABLE sandboxes (
+        id TEXT PRIMARY KEY NOT NULL,
+        incarnation TEXT NOT NULL,
+        state TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT
+    """,
     """
     CREATE TABLE journal (
         seq INTEGER PRIMARY KEY,
@@ -82,14 +94,7 @@ _NUMBERED = (
 @migrations()
 def m001_first(db: Database) -> None:
     """Records, journal, outcomes, the catalog and the facts about the file itself."""
-    _table(db, "meta").create({"key": str, "value": str}, pk="key", strict=True)
-    _table(db, "sandboxes").create(
-        {"id": str, "incarnation": str, "state": str, "revision": int, "body": str},
-        pk="id",
-        not_null={"id", "incarnation", "state", "revision", "body"},
-        strict=True,
-    )
-    for statement in _NUMBERED:
+    for statement in _FIRST:
         db.execute(statement)
     meta.put(db.conn, meta.FORMAT, "1")
     reach("store.migrate.first")
