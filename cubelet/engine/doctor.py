@@ -98,19 +98,26 @@ class Doctor:
 
         Only people can tell whether a copy of the store is to be put back.
         """
-        await asyncio.sleep(delay_s)
+        diagnosis: Diagnosis | None = None
+        while diagnosis is None:
+            await asyncio.sleep(delay_s)
+            diagnosis = await self._tried(fix=False)
+        for orphan in diagnosis.orphans:
+            _log.warning(
+                "orphan", sandbox=orphan.sandbox_id, runtime=orphan.runtime, found=orphan.found
+            )
+        if diagnosis.more:
+            _log.warning("more_orphans", count=diagnosis.more)
+        if remove and diagnosis.orphans and self._rebuild.condition is None:
+            await self._tried(fix=True)
+
+    async def _tried(self, *, fix: bool) -> Diagnosis | None:
+        """Look, or log why that cannot be done."""
         try:
-            diagnosis = await self.examine(fix=False)
-            for orphan in diagnosis.orphans:
-                _log.warning(
-                    "orphan", sandbox=orphan.sandbox_id, runtime=orphan.runtime, found=orphan.found
-                )
-            if diagnosis.more:
-                _log.warning("more_orphans", count=diagnosis.more)
-            if remove and diagnosis.orphans and self._rebuild.condition is None:
-                await self.examine(fix=True, snapshots=False)
+            return await self.examine(fix=fix, snapshots=False)
         except CubeletError as blind:
             _log.error("orphans_not_looked_for", reason=blind.fault.message)
+            return None
 
     async def examine(self, *, fix: bool, snapshots: bool = True) -> Diagnosis:
         """Look over the host now; with `fix`, remove what is found, of snapshots too if told.

@@ -321,3 +321,16 @@ async def test_an_end_of_the_agent_ends_a_look_that_hangs() -> None:
     await engine.close()
     await asyncio.wait({asking})
     assert asking.cancelled()
+
+
+@in_virtual_time
+async def test_a_look_at_start_that_cannot_be_made_is_made_later() -> None:
+    tube, toy = looking()
+    toy.meanwhile = asyncio.Event().wait
+    engine = await started(tube, trace("lost"))
+    await asyncio.sleep(10 + doctor.LOOK_TIMEOUT_S + 9)
+    assert shown(engine) == []
+    toy.meanwhile = None
+    await asyncio.sleep(1.001)
+    assert len(shown(engine)) == 1
+    await engine.close()

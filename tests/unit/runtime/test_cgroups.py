@@ -138,3 +138,11 @@ def test_a_common_group_goes_where_it_is_empty_and_stays_where_it_is_not(v1: Pat
     assert not (v1 / "pids/empty").exists()
     Cgroup("/cubelet", v1).drop()
     assert (v1 / "freezer/cubelet/sb").is_dir()
+
+
+def test_processes_are_counted_in_one_hierarchy(v1: Path) -> None:
+    (v1 / "freezer/cubelet/sb/cgroup.procs").write_text("")
+    (v1 / "memory/cubelet/sb/cgroup.procs").write_text("11\n12\n")
+    (v1 / "pids/cubelet/sb/cgroup.procs").write_text("11\n12\n")
+    assert Cgroup("/cubelet/sb", v1).count() == 2
+    assert Cgroup("/cubelet/other", v1).count() == 0
