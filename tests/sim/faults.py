@@ -77,6 +77,7 @@ STORIES: Final[Mapping[str, float]] = {
     "changed_while_stream_down": 0.4,
     "answers_overtake": 0.4,
     "record_lost_between_commits": 0.4,
+    "store_lost_between_commits": 0.2,
 }
 #: Kinds that come at planned moments: how many of each a minute of chaos, where they are on.
 PER_MINUTE: Final[Mapping[str, float]] = {
@@ -130,6 +131,7 @@ _NEED_GENERATIONS: Final = frozenset(
         "store_lost",
         "record_damaged",
         "record_lost_between_commits",
+        "store_lost_between_commits",
     }
 )
 

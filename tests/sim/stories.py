@@ -98,6 +98,13 @@ class Stories:
         await asyncio.sleep(dice.uniform(1.0, 25.0))
         await self._commit(act, "after", dice)
 
+    async def _store_lost_between_commits(self, act: Act, dice: Random) -> None:
+        """A commit, then the store is lost; the next commit wants the same name."""
+        await self._commit(act, "kept", dice)
+        self._strike(act, "store_lost")
+        await asyncio.sleep(dice.uniform(1.0, 25.0))
+        await self._commit(act, "kept", dice)
+
     def _strike(self, act: Act, what: str) -> None:
         if not self._world.swarm.over:
             self._fate.strike(replace(act, what=what))
