@@ -13,8 +13,8 @@ OPENED = "opened"
 #: Why sandboxes may live here that have no row; "" where all have one. A file where this is missing
 #: says nothing of the kind.
 INCOMPLETE = "incomplete"
-#: Counts the probes, so that each one writes something.
-PROBES = "probes"
+#: Another text with each probe: what does not change SQLite does not write.
+PROBE = "probe"
 #: Number and hash of the last line of the journal that was dropped, "SEQ HASH".
 ANCHOR = "anchor"
 

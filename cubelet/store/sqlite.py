@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -162,7 +163,8 @@ class SqliteStore:
         return conn
 
     def _tell_mark(self) -> None:
-        self._mark.tell(self._journal.written)
+        if last := self._journal.written:
+            self._mark.tell(last)
 
     async def _told(self, work: Awaitable[T], doing: str) -> T:
         try:
@@ -192,7 +194,7 @@ def _complete(conn: sqlite3.Connection) -> None:
 
 
 def _probe(conn: sqlite3.Connection) -> None:
-    meta.put(conn, meta.PROBES, str(int(meta.get(conn, meta.PROBES) or 0) + 1))
+    meta.put(conn, meta.PROBE, secrets.token_hex(8))
     reach("store.probe.written")
 
 

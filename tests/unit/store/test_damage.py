@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from cubelet.core.faults import Code, CubeletError
 from cubelet.engine.ports import Loaded
 from cubelet.store import damage, mark, replacement
 from cubelet.store.sqlite import SqliteStore
-from tests.contract.store.samples import change, record
+from tests.contract.store.samples import change, record, snapshot
 from tests.unit.store.files import open_store, spoil, stored
 
 NAMES = [f"box-{number:02}" for number in range(50)]
@@ -355,6 +356,18 @@ async def test_a_mark_is_whole_after_each_commit(path: Path) -> None:
         assert told.opening.startswith("boot ")
     await store.close()
     assert mark.read(path) is None
+
+
+async def test_a_mark_does_not_go_back_with_what_was_rolled_back(path: Path) -> None:
+    store = await open_store(path)
+    await store.commit(replace(change(), snapshots=(snapshot("taken"),)))
+    with pytest.raises(CubeletError):
+        await store.commit(replace(change(revision=2), snapshots=(snapshot("taken"),)))
+    await store.probe()
+    told = mark.read(path)
+    assert told is not None
+    assert told.seq == 1
+    await store.close()
 
 
 async def test_a_backup_in_the_place_of_its_store_is_no_damage(path: Path) -> None:

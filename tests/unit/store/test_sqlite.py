@@ -228,6 +228,17 @@ async def test_a_full_disk_fails_the_commit_and_heals_without_a_restart(path: Pa
     await store.close()
 
 
+async def test_each_probe_writes_to_the_log(path: Path) -> None:
+    store = await open_store(path)
+    sizes = []
+    for _ in range(3):
+        await store.probe()
+        sizes.append(len(contents(Path(f"{path}-wal"))))
+    assert sizes[0] > 0
+    assert sizes == sorted(set(sizes))
+    await store.close()
+
+
 async def test_a_text_that_is_not_unicode_fails_its_own_commit(path: Path) -> None:
     store = await open_store(path)
     bad = Change(id="\ud800", record=record("\ud800"))
