@@ -7,7 +7,7 @@ sandboxes come and go; and what is removed is held, so that nobody begins to own
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -15,18 +15,17 @@ from typing import Final
 import structlog
 
 from cubelet.core.conditions import Condition, ConditionKind
-from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.core.faults import CubeletError
 from cubelet.core.node import Diagnosis, Orphan
 from cubelet.engine.catalog import Catalog
 from cubelet.engine.fleet import Fleet
+from cubelet.engine.look import look_over
 from cubelet.engine.ports import CallFailed, Clock, Runtime, Trace
 from cubelet.engine.rebuild import Rebuild
 from cubelet.engine.supervisor import Supervisor
 
 _log = structlog.get_logger("cubelet.doctor")
 
-#: How long a look over the host may take; one over 1,000 sandboxes takes some tenths of a second.
-LOOK_TIMEOUT_S: Final = 20.0
 #: How long the removal of one may take; by the port's promise it ends before.
 CLEAR_TIMEOUT_S: Final = 30.0
 #: After this time no other removal is begun, so that the caller has an answer within a minute.
@@ -143,7 +142,7 @@ class Doctor:
         """Every trace that nobody owned while we looked, by sandbox."""
         with self._fleet.noting() as owned:
             names = self._catalog.names()
-            found = await self._traces(but=frozenset(owned))
+            found = await look_over(self._runtimes, but=frozenset(owned))
         owned |= self._fleet.unreadable.keys() - self._rebuild.mute
         names |= self._catalog.names()
         names -= self._rebuild.images
@@ -153,21 +152,6 @@ class Doctor:
             if trace.sandbox_id not in owned and trace.snapshot_id not in names
         ]
         return sorted(orphans, key=lambda one: (one[1].sandbox_id, one[1].runtime, one[1].what))
-
-    async def _traces(self, *, but: Collection[str]) -> list[_Found]:
-        runtimes = list(self._runtimes.values())
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                traces = await asyncio.gather(*(runtime.traces(but) for runtime in runtimes))
-        except (OSError, TimeoutError) as blind:
-            what = str(blind) or f"it took longer than {LOOK_TIMEOUT_S:g} s"
-            message = f"the host cannot be looked over for orphans: {what}; try again"
-            raise error(Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE, message) from blind
-        return [
-            (runtime, trace)
-            for runtime, found in zip(runtimes, traces, strict=True)
-            for trace in found
-        ]
 
     async def _remove(self, found: Sequence[_Found]) -> Sequence[Orphan]:
         """Some at a time, for a limited time."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -19,22 +19,21 @@ import structlog
 
 from cubelet.core.conditions import Condition, ConditionKind
 from cubelet.core.evidence import NoAnswer, describe
-from cubelet.core.faults import Code, CubeletError, Reason, error
+from cubelet.core.faults import CubeletError
 from cubelet.core.inputs import Rediscovered
 from cubelet.core.model import Now, Record
 from cubelet.crashpoints import reach
 from cubelet.engine.catalog import Catalog
 from cubelet.engine.executor import Executor
 from cubelet.engine.fleet import Fleet
-from cubelet.engine.ports import CallFailed, Loaded, Runtime, Store, Trace
+from cubelet.engine.look import look_over
+from cubelet.engine.ports import Loaded, Runtime, Store, Trace
 from cubelet.engine.questions import Questions
 from cubelet.engine.supervisor import Supervisor
 from cubelet.engine.worker import Worker
 
 _log = structlog.get_logger("cubelet.rebuild")
 
-#: How long a look over the host may take. One of 1,000 sandboxes takes some tenths of a second.
-LOOK_TIMEOUT_S = 20.0
 #: Between two looks for what nothing can be asked about: only people make it go.
 LOOK_AGAIN_S = 60.0
 
@@ -127,13 +126,13 @@ class Rebuild:
             return
         self._incomplete = loaded.incomplete
         try:
-            traces = await self._look_twice()
+            known = {record.id for record in loaded.records}
+            traces = await self._look_twice(but=known)
         except CubeletError:
             if loaded.incomplete:
                 raise  # Serving from an empty store would be a guess.
             return
-        known = {record.id for record in loaded.records}
-        self._list([trace for trace in traces if trace.sandbox_id not in known], loaded)
+        self._list(traces, loaded)
         if loaded.incomplete:
             self._since = self._executor.clock.now()
             if self._unknown:  # Else it is an agent's first start here.
@@ -211,7 +210,7 @@ class Rebuild:
         if not self._mute and not self._images:
             return
         try:
-            traces = await self._look()
+            traces = await self._look(but=[record.id for record in self._fleet.view()])
         except CubeletError as blind:
             _log.warning("traces_not_found", reason=blind.fault.message)
             return
@@ -233,25 +232,16 @@ class Rebuild:
         _log.info("store_complete")
         return True
 
-    async def _look_twice(self) -> list[Trace]:
+    async def _look_twice(self, *, but: Collection[str]) -> Sequence[Trace]:
         """The first look may take too long only because the agent itself was stopped meanwhile."""
         try:
-            return await self._look()
+            return await self._look(but=but)
         except CubeletError as blind:
             _log.error("traces_not_found", reason=blind.fault.message)
-        return await self._look()
+        return await self._look(but=but)
 
-    async def _look(self) -> list[Trace]:
-        """Everything of all runtimes. CubeletError where that cannot be told in full."""
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                looks = [runtime.traces() for runtime in self._runtimes.values()]
-                found = await asyncio.gather(*looks)  # At once, as they can share one look.
-        except (CallFailed, OSError, TimeoutError) as blind:
-            what = str(blind) or f"it took longer than {LOOK_TIMEOUT_S:g} s"
-            message = f"what lives on this host cannot be told: {what}"
-            raise error(Code.UNAVAILABLE, Reason.STORE_FAILED, message) from blind
-        return [trace for traces in found for trace in traces]
+    async def _look(self, *, but: Collection[str]) -> Sequence[Trace]:
+        return [trace for _, trace in await look_over(self._runtimes, but=but)]
 
     async def _pause(self) -> None:
         """Until the next turn, or until something has changed."""

@@ -13,7 +13,7 @@ from cubelet.core.conditions import ConditionKind
 from cubelet.core.faults import Code, Reason
 from cubelet.core.model import State
 from cubelet.core.node import Orphan
-from cubelet.engine import doctor
+from cubelet.engine import doctor, look
 from cubelet.engine.engine import Engine
 from cubelet.engine.ports import Capabilities, Loaded, Trace
 from tests.support.engine import SPEC, ToyRuntime, Tube, hangs, refuses, takes
@@ -288,7 +288,7 @@ async def test_a_host_that_cannot_be_looked_over_is_an_error_and_no_absence_of_o
     toy.meanwhile = asyncio.Event().wait
     fault = await fault_of(engine.doctor(fix=True))
     assert (fault.code, fault.reason) == (Code.UNAVAILABLE, Reason.RUNTIME_UNREACHABLE)
-    assert now_s() == doctor.LOOK_TIMEOUT_S
+    assert now_s() == look.LOOK_TIMEOUT_S
     assert len(shown(engine)) == 1
 
     async def broken() -> None:
@@ -328,7 +328,7 @@ async def test_a_look_at_start_that_cannot_be_made_is_made_later() -> None:
     tube, toy = looking()
     toy.meanwhile = asyncio.Event().wait
     engine = await started(tube, trace("lost"))
-    await asyncio.sleep(10 + doctor.LOOK_TIMEOUT_S + 9)
+    await asyncio.sleep(10 + look.LOOK_TIMEOUT_S + 9)
     assert shown(engine) == []
     toy.meanwhile = None
     await asyncio.sleep(1.001)
