@@ -18,13 +18,15 @@ from pathlib import Path
 
 from scripts.crashes.shares import Share, scratch, spread
 from tests.power.disk import Cut
-from tests.power.images import CASES, Case, Recorded, cases, record
+from tests.power.images import Case, Recorded, cases, record
 from tests.power.judge import verdict, write_out
 
 #: Every so many images are also written to, and read once more.
 AGAIN_EVERY = 8
 #: Wrong images that are described and kept.
 SHOWN_MAX = 5
+#: Wrong images after which a process looks at no more.
+ENOUGH = 100
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ def check(images: int, seed: int, share: Share) -> Totals:
             why = runner.run(judging)
             if why:
                 totals.wrong.append(_told(case, why, keep=len(totals.wrong) < SHOWN_MAX))
+            if len(totals.wrong) >= ENOUGH:
+                break
     return totals
 
 
@@ -92,7 +96,7 @@ def _drawn(images: int, seed: int, place: Path, totals: Totals) -> Iterator[tupl
 def _unlike(recorded: Recorded, wanted: int) -> Iterator[Case]:
     """Its cases without those whose disk and whose promises another had; first from all parts."""
     seen: set[tuple[object, ...]] = set()
-    count = len(recorded.ops) * CASES
+    count = recorded.count
     stride = max(1, count // wanted)
     for first in range(stride):
         for case in cases(recorded, range(first, count, stride)):

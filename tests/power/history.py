@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from cubelet.core.bindings import Snapshot
 from cubelet.core.effects import Entry
 from cubelet.core.model import Outcome, Record
-from cubelet.engine.ports import Change, Store
+from cubelet.engine.ports import Change, Loaded, Store
+from cubelet.store.limits import Limits
 from cubelet.store.memory import MemoryStore
 
 Name = tuple[str, str]
@@ -44,6 +45,21 @@ async def view_of(store: Store, names: Iterable[Name]) -> View:
         outcomes={name: one for name, one in zip(asked, answers, strict=True) if one is not None},
         incomplete=bool(loaded.incomplete),
     )
+
+
+async def twin_of(view: View, limits: Limits) -> MemoryStore:
+    """A twin that holds the same."""
+    twin = MemoryStore(
+        Loaded(
+            records=tuple(view.records.values()),
+            snapshots=tuple(view.snapshots.values()),
+            incomplete="it said so" if view.incomplete else "",
+        ),
+        limits=limits,
+    )
+    last = Change(id="", record=None, entries=view.lines, outcomes=tuple(view.outcomes.values()))
+    await twin.commit(last)
+    return twin
 
 
 def differs(seen: View, least: View, told: View) -> str:

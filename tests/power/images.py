@@ -14,7 +14,7 @@ from tests.power import python_os, sqlite_os
 from tests.power.disk import Cut, Disk, Image
 from tests.power.history import History
 from tests.power.recorder import Op, Recorder
-from tests.power.workload import Life
+from tests.power.workload import Life, write_old
 from tests.sim.dice import dice_of
 
 #: Batches of changes in one life.
@@ -31,6 +31,13 @@ class Recorded:
     seed: int
     ops: list[Op]
     history: History
+    #: How many of the operations laid out what was there before.
+    before: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many cases there are."""
+        return (len(self.ops) - self.before) * CASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +51,17 @@ class Case:
 
 
 def record(seed: int, root: Path, *, batches: int = BATCHES) -> Recorded:
-    """Live the life of this seed in an empty directory."""
+    """Live the life of this seed in a new directory; every other begins with an old file there."""
     root.mkdir(parents=True)
+    if seed % 2 == 0:
+        write_old(root / "store.db")
     recorder = Recorder(root)
+    before = len(recorder.ops)
     life = Life(root.resolve() / "store.db", recorder, dice_of(seed))
     with _chance_of(seed), python_os.watched(recorder), sqlite_os.watched(recorder):
         asyncio.run(life.live(batches=batches))
     _check_all_was_seen(recorder, root)
-    return Recorded(seed, recorder.ops, life.history)
+    return Recorded(seed, recorder.ops, life.history, before)
 
 
 def cases(recorded: Recorded, numbers: range) -> Iterator[Case]:
@@ -63,7 +73,7 @@ def cases(recorded: Recorded, numbers: range) -> Iterator[Case]:
     for at, op in enumerate(recorded.ops, start=1):
         disk.apply(op)
         for which in range(CASES):
-            number = (at - 1) * CASES + which
+            number = (at - 1 - recorded.before) * CASES + which
             if number in numbers:
                 dice = dice_of(f"{recorded.seed} {number}")
                 cut = (Cut.LOST, Cut.KEPT)[which] if which < 2 else dice.choice(_UNSURE)

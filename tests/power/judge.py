@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from cubelet.core.faults import CubeletError
+from cubelet.store import chain, meta
 from tests.contract.store.samples import change
 from tests.power.disk import Image
 from tests.power.history import History, View, view_of
@@ -14,6 +17,10 @@ from tests.power.workload import open_store
 #: Operations after which nothing more happens to a backup.
 YOUNG_OPS = 40
 _LATER = "opened later"
+
+
+class Unsound(Exception):
+    """A file that was opened well and has something wrong in it."""
 
 
 def write_out(image: Image, root: Path) -> None:
@@ -45,6 +52,8 @@ async def verdict(
         return wrong or await _backups(history, at, root, again=again)
     except CubeletError as problem:
         return f"unreadable: {problem.fault.message}"
+    except Unsound as problem:
+        return str(problem)
 
 
 async def _opened(path: Path, history: History, *, write: bool, boot: int) -> View:
@@ -55,7 +64,21 @@ async def _opened(path: Path, history: History, *, write: bool, boot: int) -> Vi
             await store.commit(change(_LATER))
     finally:
         await store.close()
+    _checked(path)
     return seen
+
+
+def _checked(path: Path) -> None:
+    """What no caller sees: SQLite's own check of the file, and the journal's chain."""
+    with closing(sqlite3.connect(path)) as conn:
+        (found,) = conn.execute("PRAGMA integrity_check").fetchone()
+        if found != "ok":
+            raise Unsound(f"a file that was opened well is damaged: {found}")
+        _, before = chain.parse_anchor(meta.get(conn, meta.ANCHOR))
+        for *line, hash_ in conn.execute("SELECT * FROM journal ORDER BY seq"):
+            before = chain.link(before, line)
+            if before != hash_:
+                raise Unsound(f"the chain of the journal breaks at line {line[0]}")
 
 
 def _kept_on(before: View, after: View) -> str:

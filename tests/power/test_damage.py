@@ -12,6 +12,10 @@ from scripts.crashes.shares import Share
 from tests.power.damage import Verdict
 
 
+#: They are long, and the machine may have other work.
+pytestmark = pytest.mark.timeout(300)
+
+
 def test_damaged_files_never_serve_anything_else() -> None:
     totals = damage.check(200, 1, Share(0, 1))
     assert totals.wrong == []

@@ -17,6 +17,8 @@ from scripts.crashes import failures
 from scripts.crashes.shares import Share
 from tests.power.watch import Trouble
 
+#: They are long, and the machine may have other work.
+pytestmark = pytest.mark.timeout(300)
 #: Of so many calls one fails.
 EVERY = 9
 

@@ -7,10 +7,12 @@ while it is held up, so that it is one transaction, and the writer rests when th
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -20,7 +22,7 @@ from cubelet.store.limits import Keep, Limits
 from cubelet.store.memory import MemoryStore
 from cubelet.store.sqlite import SqliteStore
 from tests.contract.store.samples import entry, outcome, record, snapshot
-from tests.power.history import History
+from tests.power.history import History, Name, Step, twin_of, view_of
 from tests.power.recorder import Recorder
 
 #: Small enough that retention has work.
@@ -30,6 +32,7 @@ LIMITS = Limits(
 #: Pages in the write-ahead log at which SQLite moves them to the file; 1,000 without us.
 CHECKPOINT_PAGES = 40
 _TEXT_MAX = 9000
+_OLD = Path(__file__).parents[1] / "unit" / "store" / "formats" / "format-1.sql"
 _IDS = ("box", "crate", "bin", "tub")
 
 
@@ -44,8 +47,9 @@ class Life:
     _revision: int = 0
 
     async def live(self, *, batches: int) -> None:
-        """Make or take over the file, work, be restarted, be damaged, work on."""
-        await self._begin()
+        """Make the file or take an old one over, work, be restarted, be damaged, work on."""
+        step = await (self._take_over() if self.path.exists() else self._begin())
+        step.done = self.now
         for part in ("first", "second"):
             async with self._open() as store:
                 await self._work(store, batches // 3, backup=part)
@@ -58,10 +62,19 @@ class Life:
         """How many operations the disk has seen."""
         return len(self.recorder.ops)
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> Step:
         twin = MemoryStore(Loaded(incomplete="there was no file"), limits=LIMITS)
-        step = await self.history.begin(twin, at=self.now)
-        step.done = self.now
+        return await self.history.begin(twin, at=self.now)
+
+    async def _take_over(self) -> Step:
+        """What an older agent wrote is what this one reads; that has tests of its own."""
+        with tempfile.TemporaryDirectory() as elsewhere:
+            copy = Path(shutil.copy(self.path, elsewhere))
+            store = await open_store(copy)
+            self.history.names += await store.writer.read(_answered)
+            held = await view_of(store, self.history.names)
+            await store.close()
+        return await self.history.begin(await twin_of(held, LIMITS), at=self.now)
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[SqliteStore]:
@@ -141,6 +154,17 @@ class Life:
 async def open_store(path: Path, *, boot: int = 1) -> SqliteStore:
     """The store that ships, with little room; after the end of the host in another boot."""
     return await SqliteStore.open(path, boot_id=f"boot {boot}", now_ns=1, limits=LIMITS)
+
+
+def write_old(path: Path) -> None:
+    """The first format of the store's file."""
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executescript(_OLD.read_text())
+        conn.execute("PRAGMA journal_mode = WAL")
+
+
+def _answered(conn: sqlite3.Connection) -> list[Name]:
+    return conn.execute("SELECT sandbox_id, key FROM operations ORDER BY seq").fetchall()
 
 
 def _checkpoint_soon(conn: sqlite3.Connection) -> None:
