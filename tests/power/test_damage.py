@@ -11,7 +11,6 @@ from scripts.crashes import damage
 from scripts.crashes.shares import Share
 from tests.power.damage import Verdict
 
-
 #: They are long, and the machine may have other work.
 pytestmark = pytest.mark.timeout(300)
 
