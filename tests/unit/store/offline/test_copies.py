@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cubelet.core.faults import CubeletError
+from cubelet.store.damage import has_a_log
 from cubelet.store.offline.imports import import_store
 from cubelet.store.offline.verify import verify
 from tests.support.lives import LIVED
@@ -52,6 +53,7 @@ async def test_what_waits_in_the_log_of_a_copy_comes_along(path: Path, target: P
     counts = import_store(path.parent / "killed" / path.name, target)
     assert counts["sandboxes"] == 2
     assert verify(target).problems == ()
+    assert not has_a_log(target)
     assert list(target.parent.iterdir()) == [target]
 
 

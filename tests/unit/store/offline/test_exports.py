@@ -128,6 +128,15 @@ def test_a_store_with_a_problem_is_not_exported(store: Path, tmp_path: Path) -> 
     assert [one.name for one in tmp_path.iterdir()] == [store.name]
 
 
+def test_a_store_of_an_older_format_is_not_exported(store: Path, tmp_path: Path) -> None:
+    spoil(store, "ALTER TABLE journal DROP COLUMN hash")
+    spoil(store, "UPDATE meta SET value = '1' WHERE key = 'format'")
+    spoil(store, "DELETE FROM _sqlite_migrations WHERE name = 'm002_chain'")
+    with pytest.raises(CubeletError, match="start this version's agent with it once"):
+        export(store, tmp_path / "out", now_ns=NOW_NS)
+    assert [one.name for one in tmp_path.iterdir()] == [store.name]
+
+
 def test_where_nothing_can_be_written_nothing_is_left(store: Path, tmp_path: Path) -> None:
     with pytest.raises(CubeletError, match="No such file or directory"):
         export(store, tmp_path / "no" / "out", now_ns=NOW_NS)
