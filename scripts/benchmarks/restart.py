@@ -29,6 +29,7 @@ import psutil
 import uvloop
 
 from cubelet.api.v1 import sandboxes_pb2 as api
+from cubelet.core.inputs import Cause
 from cubelet.core.model import Record
 from scripts.benchmarks.herd import RUNTIME, ask_all, herd
 from scripts.in_venv import ROOT
@@ -39,11 +40,12 @@ FEW = 1000
 #: In which all of the FEW are to be relisted.
 FEW_RELISTED_S = 2.0
 #: How long relisting may take, start and all, against the start alone and the plain questions.
-RATIO_MAX = 2.0
+RATIO_MAX = 2.5
 #: File descriptors that the agent has besides those for its sandboxes, and more.
 _MORE_FILES = 300
 _PATIENCE_S = 120.0
-_LOOK_AFTER_S = 0.4
+#: A look at all costs the agent as much as some questions, so it is not made often.
+_LOOK_AFTER_S_EACH = 0.0003
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -173,23 +175,22 @@ def _check(shown: Sequence[api.Sandbox], records: Sequence[Record]) -> None:
 
 
 async def _relisted(client: Client, records: Sequence[Record]) -> Sequence[int]:
-    """When the shim of each had answered for the first time, by the agent's own stamps.
+    """When shims had answered for the first time, by the agent's own stamps, once all have.
 
-    It is asked seldom, and ever more so, as it has better things to do: a stamp tells its time also
-    later. Only where a round asks the same sandbox again in between, its first stamp is lost.
+    A stamp tells its time also later, so the agent is looked at seldom. Of a sandbox that a round
+    has asked again meanwhile, the first stamp is lost; the last ones of all are not among these.
     """
-    first_ns: dict[str, int] = {}
-    pause_s = _LOOK_AFTER_S
+    pause_s = _LOOK_AFTER_S_EACH * len(records)
+    shown: list[api.Sandbox] = []
     async with asyncio.timeout(_PATIENCE_S):
-        while len(first_ns) < len(records):
+        while sum(one.HasField("last_observation") for one in shown) < len(records):
             await asyncio.sleep(pause_s)
-            pause_s *= 1.5
-            for one in await _all(client):
-                if one.HasField("last_observation"):
-                    if "RUNNING" not in one.last_observation.evidence:
-                        raise RuntimeError(f"not as it is: {one}")
-                    first_ns.setdefault(one.id, one.last_observation.at.ToNanoseconds())
-    return list(first_ns.values())
+            shown = await _all(client)
+    seen = [one.last_observation for one in shown]
+    for one in seen:
+        if "RUNNING" not in one.evidence:
+            raise RuntimeError(f"not as it is: {one}")
+    return [one.at.ToNanoseconds() for one in seen if one.cause == Cause.RECOVERY]
 
 
 @asynccontextmanager
