@@ -80,7 +80,11 @@ def _read(path: Path, boot_id: str, *, waiting: bool) -> str:
 @contextmanager
 def _only_reading(path: Path, *, waiting: bool) -> Iterator[sqlite3.Connection]:
     """Where nothing waits in a write-ahead log, "immutable" reads the file without a trace."""
-    address = f"{path.absolute().as_uri()}?{'mode=ro' if waiting else 'immutable=1'}"
+    how = "mode=ro" if waiting else "immutable=1"
+    if waiting and path.with_name(path.name + "-journal").exists():
+        # The power went as the file got its log. SQLite takes that back before anybody may read.
+        how = "mode=rw"
+    address = f"{path.absolute().as_uri()}?{how}"
     index = path.with_name(path.name + "-shm")
     had_one = index.exists()
     try:
