@@ -70,7 +70,7 @@ async def test_what_a_file_says_leads_to_no_strangers_shim(rig: Rig, tmp_path: P
 
 
 async def test_people_and_programs_in_our_folders_are_no_part_of_a_sandbox(rig: Rig) -> None:
-    """One fits by its folder, one by its command, one looks on in the wrong folder."""
+    """Each lacks one thing: the flags, the folder, the very folder, the task, or our address."""
     bundle = place(rig, "left").bundle
     (bundle / "below").mkdir(parents=True)
     address = containerd_address(rig.config)
@@ -81,13 +81,14 @@ async def test_people_and_programs_in_our_folders_are_no_part_of_a_sandbox(rig: 
         await stranger(*program, *flags, cwd=Path("/")),
         await stranger(*program, *flags, cwd=bundle / "below"),
         await stranger(*program, *flags, "delete", cwd=bundle),
+        await stranger(*program, *flags[:-1], "/run/containerd/containerd.sock", cwd=bundle),
     ]
     try:
         trace = await the_trace(rig)
         assert trace.what == (f"bundle {bundle}",)
         await rig.runtime.clear(trace)
         assert not bundle.exists()
-        assert [one.returncode for one in strangers] == [None] * 4
+        assert [one.returncode for one in strangers] == [None] * 5
         assert await rig.runtime.traces() == []
     finally:
         for one in strangers:

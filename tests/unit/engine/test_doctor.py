@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cubelet.core.conditions import ConditionKind
-from cubelet.core.faults import Code, Reason
+from cubelet.core.faults import Code, CubeletError, Reason
 from cubelet.core.model import State
 from cubelet.core.node import Orphan
 from cubelet.engine import doctor, look
@@ -156,6 +156,47 @@ async def test_a_snapshot_that_is_being_taken_is_no_orphan() -> None:
     assert await found(engine) == []
     await taking
     assert await found(engine) == []
+    await engine.close()
+
+
+@in_virtual_time
+async def test_a_snapshot_that_was_taken_or_given_up_during_the_look_is_no_orphan() -> None:
+    tube, toy = looking(snapshots=True)
+    engine = await tube.running()
+    toy.left = [snapshot("taken"), snapshot("given-up")]
+
+    async def give_up() -> None:
+        await takes(5)(toy)
+        await refuses("no room")(toy)
+
+    toy.plans.append(lambda _: give_up())
+    giving_up = asyncio.create_task(engine.commit("sb", snapshot_id="given-up"))
+    await asyncio.sleep(1)
+
+    async def meanwhile() -> None:
+        await asyncio.wait({giving_up})
+        await engine.commit("sb", snapshot_id="taken")
+
+    toy.meanwhile = meanwhile
+    assert await found(engine) == []
+    assert isinstance(giving_up.exception(), CubeletError)
+    toy.meanwhile = None
+    assert await found(engine) == ["bundle /s/given-up"]
+    await engine.close()
+
+
+@in_virtual_time
+async def test_a_snapshot_that_was_taken_since_the_look_is_left_alone() -> None:
+    tube, toy = looking(snapshots=True)
+    engine = await tube.running()
+    before = [snapshot(f"a{number}") for number in range(doctor.REMOVALS_MAX)]
+    toy.left = [*before, snapshot("one")]
+    toy.plans.extend([takes(2)] * doctor.REMOVALS_MAX)
+    fixing = asyncio.create_task(engine.doctor(fix=True))
+    await asyncio.sleep(1)
+    await engine.commit("sb", snapshot_id="one")
+    assert (await fixing).orphans[-1].failure == "somebody owns it by now"
+    assert "clear one" not in toy.calls
     await engine.close()
 
 
