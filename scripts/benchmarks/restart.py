@@ -40,7 +40,7 @@ FEW = 1000
 #: In which all of the FEW are to be relisted.
 FEW_RELISTED_S = 2.0
 #: How long relisting may take, start and all, against the start alone and the plain questions.
-RATIO_MAX = 2.5
+RATIO_MAX = 3.0
 #: File descriptors that the agent has besides those for its sandboxes, and more.
 _MORE_FILES = 300
 _PATIENCE_S = 120.0
