@@ -23,6 +23,7 @@ def clear(state_dir: Path) -> list[str]:
     for group in _groups_of(state_dir):
         asyncio.run(_remove(group))
     unmount_below(state_dir)
+    Cgroup(cgroups_of(state_dir)).drop()  # A killed agent leaves its own group, empty.
     return found
 
 
