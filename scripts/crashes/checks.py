@@ -15,7 +15,7 @@ import psutil
 from cubelet.api.v1 import sandboxes_pb2 as api
 from cubelet.runtime.places import place_of
 from scripts.crashes.lives import NONE, Answer, Life
-from scripts.crashes.load import Broken, Load, name_of
+from scripts.crashes.load import Broken, Load, lasting, name_of
 from scripts.crashes.rig import Refused, Rig
 from shimclient.client import Client
 from shimclient.errors import ConnectFailed, NotFound, ShimError
@@ -153,7 +153,7 @@ async def _again(rig: Rig, answer: Answer) -> Answer:
         reply = await rig.ask(ask.verb, ask.request, ask.reply, over_grpc=ask.over_grpc)
     except Refused as refused:
         return Answer(ask, refusal=(refused.code, refused.message))
-    return Answer(ask, reply)
+    return Answer(ask, lasting(reply))
 
 
 async def _journals(load: Load) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 from scripts.crashes import damage, failures, kills, power
@@ -21,7 +22,7 @@ def main() -> int:
         return damage.run(args.corrupt, seed)
     if args.failures:
         return failures.run()
-    return kills.run(args.kills, seed, sandboxes=args.sandboxes)
+    return kills.run(args.kills, seed, sandboxes=args.sandboxes, jobs=args.jobs)
 
 
 def _parse() -> argparse.Namespace:
@@ -41,6 +42,12 @@ def _parse() -> argparse.Namespace:
         default=1000,
         metavar="N",
         help="with --kills: restart once with so many at the end (default 1000; 0: do not)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        default=os.cpu_count() or 1,
+        help="with --kills: agents at a time (default: one a core)",
     )
     return parser.parse_args()
 

@@ -39,6 +39,8 @@ class Load:
     seats: Sequence[api.Spec]
     lives: list[Life] = field(default_factory=list)
     acknowledged: int = 0
+    #: Reasons of refusals that are no surprise, besides that of a crash.
+    tolerated: frozenset[str] = frozenset()
     _seated: list[Life] = field(default_factory=list)
     _count: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -72,7 +74,7 @@ class Load:
             await self._refused(life, ask, refused)
             return
         self.acknowledged += 1
-        life.answered(Answer(ask, reply))
+        life.answered(Answer(ask, lasting(reply)))
         if ask.verb != "Delete" and (shown := name_of(reply.sandbox)) != ask.target:
             raise Broken(f"{ask.verb} of {life.id} was answered, but it is {shown}")
 
@@ -144,14 +146,15 @@ class Load:
             return
         if refused.reason == "SHUTTING_DOWN":
             raise Died
-        if refused.reason != CUT_SHORT:
+        if refused.reason not in {CUT_SHORT, *self.tolerated}:
             raise Broken(f"{ask.verb} of {life.id} in {life.allowed}: {refused}")
         self.acknowledged += 1
         found = await self._settled(life)
         if found not in life.allowed:
             raise Broken(f"{life.id} is {found!r} after {refused}; it was to be {life.allowed}")
-        life.answered(Answer(ask, refusal=(refused.code, refused.message)))
-        life.state = found
+        life.pending, life.state = None, found
+        if refused.reason == CUT_SHORT:
+            life.answered(Answer(ask, refusal=(refused.code, refused.message)))
         life.over = found == NONE
 
     async def _settled(self, life: Life) -> str:
@@ -169,6 +172,13 @@ class Load:
             if asyncio.get_running_loop().time() > end_s:
                 raise Broken(f"{life.id} is not settled within {_SETTLED_S:g} s: {reply.sandbox}")
             await asyncio.sleep(_LOOK_S)
+
+
+def lasting(reply: Any) -> Any:
+    """A reply without what is true of its moment only."""
+    if "sandbox" in reply.DESCRIPTOR.fields_by_name:
+        reply.sandbox.ClearField("conditions")
+    return reply
 
 
 def name_of(sandbox: api.Sandbox) -> str:

@@ -19,14 +19,15 @@ from cubelet.api.v1 import sandboxes_pb2 as api
 from cubelet.rpc.interceptor import DETAILS_KEY
 from shimclient.client import Client
 from shimclient.errors import ConnectFailed, LocalDeadline, ShimError, StatusError, TransportLost
-from tests.crash.points import POINTS, REACHED
+from tests.crash.points import LATER, POINTS, REACHED
 from tests.support import leftovers
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SANDBOXES: Final = "cubelet.api.v1.Sandboxes"
 #: More than anything takes that ends at all.
-PATIENCE_S: Final = 60.0
-_START_S: Final = 30.0
+PATIENCE_S: Final = 120.0
+#: Of a host that has other things to do as well.
+_START_S: Final = 120.0
 _LOOK_S: Final = 0.01
 _PAGE: Final = 500
 _COMPLAINTS_MAX: Final = 12
@@ -54,6 +55,7 @@ class Rig:
     def __init__(self, folder: Path, config: str) -> None:
         self.folder = folder
         self.reached = folder.with_name(f"{folder.name}.reached")
+        self.later = folder.with_name(f"{folder.name}.later")
         self.log = folder.with_name(f"{folder.name}.log")
         self.starts = 0
         self.started_s = 0.0
@@ -68,8 +70,8 @@ class Rig:
 
     async def start(self, points: str = "") -> bool:
         """Start it with these points armed; False where it died before it served."""
-        environment = {**os.environ, POINTS: points, REACHED: str(self.reached)}
-        environment |= self.variables
+        environment = {**os.environ, **self.variables, POINTS: points}
+        environment |= {REACHED: str(self.reached), LATER: str(self.later)}
         self.starts += 1
         self.started_s = time.monotonic()
         with self.log.open("ab") as log:
@@ -103,6 +105,14 @@ class Rig:
         if self._process is not None:
             self._process.kill()
         await self.gone()
+
+    async def arm(self, points: str) -> None:
+        """Arm these points in the agent that runs, and none of those before."""
+        self.later.write_text(points)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+        while self.later.exists() and self.alive:  # noqa: ASYNC110 - it is another process.
+            await asyncio.sleep(_LOOK_S)
 
     def terminate(self) -> None:
         """SIGTERM, which lets it end by itself."""
@@ -149,11 +159,15 @@ class Rig:
             return set()
         return set(self.reached.read_text().split())
 
+    def forget_reached(self) -> None:
+        """Begin a new list of points."""
+        self.reached.unlink(missing_ok=True)
+
     async def close(self) -> list[str]:
         """End it by force and remove all that is left; what that was."""
         await self.kill()
         left = await asyncio.to_thread(leftovers.clear, self.folder)
-        for path in (self._config, self.reached):
+        for path in (self._config, self.reached, self.later):
             path.unlink(missing_ok=True)
         return left
 

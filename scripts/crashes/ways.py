@@ -53,8 +53,19 @@ class Way:
         self.load = Load(self.rig, self.dice, self.seats)
 
     async def to_the_point(self, points: str, *, seconds: float) -> bool:
-        """Work with these points armed, then stop the agent; whether it was killed on the way."""
-        if await self.rig.start(points):
+        """Start with these points armed, work, and stop; whether it was killed on the way."""
+        await self.rig.kill()
+        return await self._work(await self.rig.start(points), seconds)
+
+    async def on_to_the_point(self, points: str, *, seconds: float) -> bool:
+        """The same with the agent that runs already, where one does."""
+        if not self.rig.alive:
+            return await self.to_the_point(points, seconds=seconds)
+        await self.rig.arm(points)
+        return await self._work(self.rig.alive, seconds)
+
+    async def _work(self, serves: bool, seconds: float) -> bool:  # noqa: FBT001 - it is the one thing said.
+        if serves:
             with contextlib.suppress(Died):
                 await self.drive(seconds)
             self.rig.terminate()
@@ -64,11 +75,13 @@ class Way:
         """What the agent has to do until it dies. Raises Died, Broken."""
         await self.load.run(seconds)
 
-    async def to_a_moment(self, after_s: float) -> None:
-        """Kill it so long after its start, whatever it does then."""
+    async def to_a_moment(self, after_s: float, *, anew: bool) -> None:
+        """Kill it so long from now, or after a new start, whatever it does then."""
+        if anew:
+            await self.rig.kill()
         timer = asyncio.create_task(self._kill_after(after_s))
         try:
-            if await self.rig.start():
+            if self.rig.alive or await self.rig.start():
                 await self.load.run(after_s + 1.0)
         except Died:
             pass

@@ -13,6 +13,7 @@ for ever. After the last term the point is off.
 ``off``        nothing
 ``delay(DUR)`` the thread that reached it waits; DUR is an integer with ms or s
 ``error``      OSError (EIO) is raised there
+``ioerr``      the error is raised by which SQLite tells of a failing disk
 ``kill``       the process kills itself with SIGKILL
 ============== ==============================================================
 """
@@ -29,7 +30,7 @@ DELAY_S_MAX: Final = 60.0
 _NAME: Final = re.compile(r"[a-z_]+(?:\.[a-z_]+){2}")
 _TERM: Final = re.compile(
     r"(?:(?P<count>[0-9]{1,9})\*)?"
-    r"(?:(?P<action>off|error|kill)|delay\((?P<length>[0-9]{1,9})(?P<unit>ms|s)\))"
+    r"(?:(?P<action>off|error|ioerr|kill)|delay\((?P<length>[0-9]{1,9})(?P<unit>ms|s)\))"
 )
 _SECONDS: Final = {"ms": 0.001, "s": 1.0}
 
@@ -44,6 +45,7 @@ class Action(enum.Enum):
     OFF = "off"
     DELAY = "delay"
     ERROR = "error"
+    IOERR = "ioerr"
     KILL = "kill"
 
 
@@ -79,7 +81,9 @@ def _terms(name: str, text: str) -> tuple[Term, ...]:
 def _term(name: str, text: str) -> Term:
     found = _TERM.fullmatch(text)
     if found is None:
-        raise PointsError(f"{name}: {text!r} is none of off, error, kill, delay(50ms), 3*kill")
+        raise PointsError(
+            f"{name}: {text!r} is none of off, error, ioerr, kill, delay(50ms), 3*kill"
+        )
     count = None if found["count"] is None else int(found["count"])
     if count is not None and not 0 < count <= COUNT_MAX:
         raise PointsError(f"{name}: a count is from 1 to {COUNT_MAX}, not {count}")

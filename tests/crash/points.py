@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ from tests.crash.grammar import Action, Term
 #: The variables that the test build reads.
 POINTS = "CUBELET_CRASHPOINTS"
 REACHED = "CUBELET_CRASHPOINTS_REACHED"
+LATER = "CUBELET_CRASHPOINTS_LATER"
 BOOT_ID = "CUBELET_TEST_BOOT_ID"
+FORGETFUL = "CUBELET_TEST_FORGETFUL"
 
 
 class Points:
@@ -42,6 +45,10 @@ class Points:
                 time.sleep(term.delay_s)
             case Action.ERROR:
                 raise OSError(errno.EIO, "an armed crash point", name)
+            case Action.IOERR:
+                failure = sqlite3.OperationalError(f"an armed crash point: {name}")
+                failure.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise failure
             case Action.KILL:
                 os.kill(os.getpid(), signal.SIGKILL)
                 signal.pause()  # Of a thread that is not the first one, until the end has come.

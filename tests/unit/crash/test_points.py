@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -48,6 +49,13 @@ def test_a_term_without_a_count_is_used_for_ever() -> None:
     for _ in range(3):
         with pytest.raises(OSError, match=r"an armed crash point"):
             points("a.b.c")
+
+
+def test_an_error_of_the_disk_is_told_as_sqlite_does() -> None:
+    points = Points(parse("a.b.c=ioerr"))
+    with pytest.raises(sqlite3.OperationalError, match=r"a\.b\.c") as caught:
+        points("a.b.c")
+    assert caught.value.sqlite_errorcode == sqlite3.SQLITE_IOERR
 
 
 def test_a_delay_holds_whoever_comes_there() -> None:
