@@ -64,7 +64,7 @@ def test_what_lives_is_known_again(plain_agent: AgentProcess, lose: Callable[[Pa
     agent.kill()
     lose(agent.state_dir)
     agent.start()
-    wait_until(lambda: known(agent), what="both shims have answered")
+    wait_until(lambda: known(agent), what="both shims have answered", within_s=30)
     assert agent.seen("running") == ("RUNNING", {INVALID})
     assert agent.seen("paused") == ("PAUSED", {INVALID})
     kept = [path.name for path in agent.state_dir.glob("quarantine/*/*")]
@@ -93,7 +93,11 @@ def test_one_whose_shim_hangs_is_listed_and_can_be_deleted(plain_agent: AgentPro
     agent.kill()
     delete(agent.state_dir)
     agent.start()
-    wait_until(lambda: list(status(agent).unreadable) == ["hung"], what="the other is known again")
+    wait_until(
+        lambda: list(status(agent).unreadable) == ["hung"],
+        what="the other is known again",
+        within_s=30,
+    )
     assert agent.listed("well") == "RUNNING"
     with pytest.raises(grpc.RpcError) as caught:
         agent.api.Get(api.GetRequest(id="hung"), timeout=5)
@@ -103,7 +107,7 @@ def test_one_whose_shim_hangs_is_listed_and_can_be_deleted(plain_agent: AgentPro
     agent.restart()
     assert list(status(agent).unreadable) == ["hung"]
     agent.api.Delete(api.DeleteRequest(id="hung"), timeout=60)
-    wait_until(lambda: known(agent), what="nothing is left to be known")
+    wait_until(lambda: known(agent), what="nothing is left to be known", within_s=30)
     assert not (agent.state_dir / "sandboxes" / "hung").exists()
 
 
@@ -116,7 +120,7 @@ def test_real_shims_are_asked_too(real_agent: AgentProcess, state_dir: Path) -> 
     agent.kill()
     damage(state_dir)
     agent.start()
-    wait_until(lambda: known(agent), what="both shims have answered")
+    wait_until(lambda: known(agent), what="both shims have answered", within_s=30)
     assert agent.seen(runs.id) == ("RUNNING", {INVALID})
     assert agent.seen(stands.id) == ("PAUSED", {INVALID})
     assert runs.goes_on()
@@ -158,7 +162,7 @@ def test_a_restart_of_the_host_ends_all_and_clears_what_is_left(
         causes = [cause for cause, _ in told.journal]
         assert (causes[0], "recovery" in causes) == ("rpc", True)
     folder = agent.state_dir / "sandboxes"
-    wait_until(lambda: not list(folder.iterdir()), what="what was on disk is removed")
+    wait_until(lambda: not list(folder.iterdir()), what="what was on disk is removed", within_s=30)
     assert leftovers.remains_of(folder) == []
     groups = [one for one in leftovers.remains_of(agent.state_dir) if "control group" in one]
     assert groups == []
