@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from cubelet.runtime.places import place_of
 from scripts.crashes.lives import NONE, Answer, Life
 from scripts.crashes.load import Broken, Load, lasting, name_of
 from scripts.crashes.rig import Refused, Rig
+from shimclient.address import socket_path
 from shimclient.client import Client
 from shimclient.errors import ConnectFailed, NotFound, ShimError
 from shimclient.fake.protocol import true_status
@@ -91,7 +93,7 @@ async def _differences(load: Load, listed: Mapping[str, api.Sandbox]) -> list[st
 
     async def truth(life: Life) -> str:
         async with turns:
-            return await truth_of(load.rig.folder, life.id, life.spec.runtime)
+            return await _truth(load.rig, life)
 
     truths = await asyncio.gather(*(truth(life) for life in shown))
     for life, true in zip(shown, truths, strict=True):
@@ -112,18 +114,19 @@ async def _differences(load: Load, listed: Mapping[str, api.Sandbox]) -> list[st
     return differ
 
 
-async def truth_of(folder: Path, sandbox_id: str, runtime: str) -> str:
+async def _truth(rig: Rig, life: Life) -> str:
     """What its shim says, or for a fake one what its VM does; "" for nothing."""
-    address = place_of(folder, sandbox_id).bundle / "address"
     try:
-        client = await Client.connect(address.read_text())
+        address = (place_of(rig.folder, life.id).bundle / "address").read_text()
+        rig.sockets.add(socket_path(address))
+        client = await Client.connect(address)
     except (FileNotFoundError, ConnectFailed):
         return ""
     try:
-        if runtime == "fake":
-            status = (await true_status(client, sandbox_id, local_timeout_s=_ASK_S)).status
+        if life.spec.runtime == "fake":
+            status = (await true_status(client, life.id, local_timeout_s=_ASK_S)).status
             return Status(status).name
-        return (await Task(client).state(sandbox_id, local_timeout_s=_ASK_S)).status.name
+        return (await Task(client).state(life.id, local_timeout_s=_ASK_S)).status.name
     except (NotFound, ShimError):
         return ""
     finally:
@@ -206,7 +209,7 @@ async def nothing_left(rig: Rig, *, within_s: float = 5.0) -> None:
 
 
 def _left(rig: Rig) -> list[str]:
-    left = leftovers.remains_of(rig.folder)
+    left = [*leftovers.remains_of(rig.folder), *filter(os.path.exists, rig.sockets)]
     for folder in ("sandboxes", "snapshots/.attempts", "runc/default"):
         left += [str(path) for path in (rig.folder / folder).glob("*")]
     with contextlib.suppress(psutil.NoSuchProcess):

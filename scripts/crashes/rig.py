@@ -60,6 +60,8 @@ class Rig:
         self.starts = 0
         self.started_s = 0.0
         self.served_s = 0.0
+        #: Where its shims were seen to listen.
+        self.sockets: set[str] = set()
         #: More of its environment, from the next start on.
         self.variables: dict[str, str] = {}
         self._config = folder.with_name(f"{folder.name}.toml")
