@@ -30,6 +30,7 @@ _CONTAINERS_ONLY: Final = (
 )
 _WORK_S: Final = 3.0
 _CENSUS_S: Final = 5.0
+_FIRST_S: Final = 0.5
 _TRIES_MAX: Final = 4
 _SKIPPED_MAX: Final = 12
 _MOMENT_MAX_S: Final = 3.0
@@ -112,8 +113,9 @@ class Campaign:
         self.converged_s += way.converged_s
         await way.close()
 
-    def tell(self, done: int, kills: int) -> None:
+    def tell(self, kills: int) -> None:
         """A line now and then, for runs that take long."""
+        done = self.killed.total() + len(self.failures)
         if time.monotonic() - self._told_s >= _PROGRESS_S:
             self._told_s = time.monotonic()
             print(f"{done} of {kills} kills, {len(self.failures)} failures", file=sys.stderr)
@@ -130,14 +132,8 @@ class Campaign:
         """Go the way once without a kill, and note which points are on it."""
         way = self.open(kind, random.Random(f"{self.seed} {kind.__name__}"))  # noqa: S311 - as above.
         try:
-            if (
-                kind is Way
-            ):  # The one that goes on again and again: its first start is no part of it.
-                await way.check()
-                await way.stop()
-                way.rig.forget_reached()
-                await way.check()
-                self.at_start = way.rig.points_reached()
+            if kind is Way:
+                await self._warm_up(way)
             await way.to_the_point("", seconds=_CENSUS_S)
             await way.check()
         except BaseException:
@@ -147,6 +143,15 @@ class Campaign:
         for point in found if kind is Way else found - self.reached.keys():
             self.reached[point] = kind
         await self.end(way)
+
+    async def _warm_up(self, way: Way) -> None:
+        """The steady load goes on and on: what it does the first time only is no part of it."""
+        await way.check()
+        await way.drive(_FIRST_S)
+        await way.stop()
+        way.rig.forget_reached()
+        await way.check()
+        self.at_start = way.rig.points_reached()
 
 
 @dataclass(slots=True)
@@ -168,7 +173,7 @@ class Worker:
                 self.dice.seed(f"{campaign.seed} {number}")
                 what = f"kill {number}, {point or 'at a random moment'}"
                 await campaign.guarded(what, self._at_point(point) if point else self._at_random())
-                campaign.tell(number, kills)
+                campaign.tell(kills)
             if self._steady is not None:
                 await campaign.guarded("the end of the load", campaign.end(self._steady))
         finally:  # Of a campaign that is cut short nothing is to be left either.
@@ -183,7 +188,8 @@ class Worker:
             armed = f"{point}={f'{skipped}*off->' if skipped else ''}1*kill"
             way = self._work() if kind is Way else campaign.open(kind, self.dice)
             try:
-                go = way.to_the_point if point in campaign.at_start else way.on_to_the_point
+                anew = attempt > 0 or point in campaign.at_start
+                go = way.to_the_point if anew else way.on_to_the_point
                 died = await go(armed, seconds=_WORK_S * (attempt + 1))
                 await way.check()
             except BaseException:
