@@ -83,9 +83,12 @@ class Facts:
         return [shim for runtime in self.runtimes.values() for shim in runtime.shims.values()]
 
     def intended_s(self, record: Record) -> float:
-        """When the open operation was begun: it is old by that, however late its call was made."""
-        assert record.open is not None
-        return record.open.started_at.mono_s + self.world.booted_at_s
+        """When the open operation was begun: it is old by that, however late its call was made.
+
+        Now, where none is open: a planted fault may have ended it.
+        """
+        op = record.open
+        return op.started_at.mono_s + self.world.booted_at_s if op else self.world.now_s
 
     def settled_since_s(self, shim: Shim) -> float:
         """From then on agent, store and shim worked and were true, as far as it is known now."""

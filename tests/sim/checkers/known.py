@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from cubelet.core.bindings import CommitPlan
 from cubelet.core.model import Record
+from cubelet.engine.ports import Change
 from shimclient.fake.memory import Image
 from tests.sim.checkers.base import RELIST_S, SLACK_S, T_QUERY_S, Checker, Facts
 from tests.sim.vm import Vm
@@ -25,12 +26,20 @@ class Known(Checker):
         super().__init__(facts)
         #: The images of catalogs that were lost: somebody may want them, so they stay as they are.
         self._images: dict[int, Image] = {}
+        #: All that ever were in a catalog. An attempt that came to nothing is nobody's.
+        self._catalogued: set[str] = set()
         self._unknown_s: dict[str, float] = {}
 
+    def written(self, before: Record | None, change: Change) -> None:
+        self._catalogued.update(snapshot.id for snapshot in change.snapshots)
+
     def lost(self, sandbox_id: str) -> None:
-        if not sandbox_id:
-            for runtime in self.facts.runtimes.values():
-                self._images.update((id(image), image) for image in runtime.host.images.values())
+        if sandbox_id:
+            return
+        for runtime in self.facts.runtimes.values():
+            for name, image in runtime.host.images.items():
+                if name in self._catalogued:
+                    self._images[id(image)] = image
 
     def committing(self, shim: Vm, plan: CommitPlan, *_: object) -> None:
         old = shim.host.images.get(plan.snapshot_id)

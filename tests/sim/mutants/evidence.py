@@ -9,7 +9,7 @@ from cubelet.core.edges import keep, write
 from cubelet.core.effects import Decision, Destroy, Heal, Query
 from cubelet.core.evidence import Alive, Contradicted, Evidence, Gone, NoAnswer
 from cubelet.core.inputs import Cause, Observed
-from cubelet.core.model import Call, Now, Record
+from cubelet.core.model import Call, Now, OpKind, Record
 from cubelet.core.policy import Policy
 from tests.sim.mutants.base import Change, mutant, unchecked
 
@@ -200,7 +200,8 @@ def operation_in_flight_is_judged() -> tuple[Change, ...]:
     tick, real = sweep.ticked, observe.observed
 
     def ticked(record: Record, now: Now, policy: Policy) -> Decision:
-        if record.open is not None and not record.tombstone_at_ns:
+        op = record.open
+        if op is not None and op.kind is not OpKind.CREATE and not record.tombstone_at_ns:
             return keep(record, Query(cause=Cause.RELIST))
         return tick(record, now, policy)
 
