@@ -48,9 +48,9 @@ class Customs(Checker):
 
     def written(self, before: Record | None, change: Change) -> None:
         after = change.record
-        if before is None or after is None or before.incarnation != after.incarnation:
+        if after is None:
             return
-        if not before.finished_at_ns:
+        if before is None or before.incarnation != after.incarnation or not before.finished_at_ns:
             if after.finished_at_ns:
                 self._ended[after.incarnation] = self.world.now_s
         elif not after.tombstone_at_ns and after.leftovers == before.leftovers:

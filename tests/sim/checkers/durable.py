@@ -16,6 +16,8 @@ class Durable(Checker):
         super().__init__(facts)
         self._told: dict[str, Record] = {}
         self._let_go: set[str] = set()
+        #: Those whose record was lost: the answers of before are given again, and say no more.
+        self._lost: set[str] = set()
 
     def written(self, before: Record | None, change: Change) -> None:
         if before is not None and (change.record is None or change.record.tombstone_at_ns):
@@ -24,6 +26,8 @@ class Durable(Checker):
     def answered(self, asked: Asked, answer: Answer) -> None:
         record = answer.record
         if not answer.ok or asked.kind not in _WRITES or record is None:
+            return
+        if record.incarnation in self._lost and not record.remade_why:
             return
         known = self._told.get(record.incarnation)
         if known is None or known.revision < record.revision:
@@ -47,6 +51,9 @@ class Durable(Checker):
         for incarnation, record in list(self._told.items()):
             if sandbox_id in {record.id, ""}:
                 del self._told[incarnation]
+        self._lost |= {
+            shim.incarnation for shim in self.facts.shims() if sandbox_id in {shim.id, ""}
+        }
 
     def _check_snapshot(self, asked: Asked, answer: Answer) -> None:
         if asked.kind != "commit":
