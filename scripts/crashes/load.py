@@ -167,8 +167,10 @@ class Load:
                 if refused.reason == "SANDBOX_NOT_FOUND":
                     return NONE
                 raise
-            if not reply.sandbox.HasField("operation"):
-                return name_of(reply.sandbox)
+            state = name_of(reply.sandbox)
+            # A removal that the store would not take is gone on with until it is done.
+            if not reply.sandbox.HasField("operation") and state != "DELETED":
+                return state
             if asyncio.get_running_loop().time() > end_s:
                 raise Broken(f"{life.id} is not settled within {_SETTLED_S:g} s: {reply.sandbox}")
             await asyncio.sleep(_LOOK_S)
