@@ -22,7 +22,8 @@ _AT_ONCE: Final = 16
 _CHANGED_EACH: Final = 10
 _SHIM_S: Final = 30.0
 _GIVE_UP_S: Final = 30.0
-_LOOK_S: Final = 0.02
+#: A list of so many costs the agent a part of the time that is measured, so it is asked for rarely.
+_LOOK_S: Final = 0.2
 #: Nothing is made quick here: the agent is as it is shipped.
 _CONFIG: Final = '[runtime]\ndefault = "fake"\n'
 
