@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,9 +103,15 @@ class Life:
         changes = [self._change() for _ in range(self.dice.choice((1, 1, 1, 2, 5)))]
         begun = self.now
         steps = [await self.history.commit(change, at=begun) for change in changes]
-        release = threading.Event()
-        waiting: list[Awaitable[object]] = [store.writer.read(lambda _: release.wait())]
-        tasks = [asyncio.ensure_future(one) for one in waiting]
+        held, release = threading.Event(), threading.Event()
+
+        def hold(_: sqlite3.Connection) -> None:
+            held.set()
+            release.wait()
+
+        tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(store.writer.read(hold))]
+        # The writer has taken this alone; what comes from here on, it takes together.
+        await asyncio.to_thread(held.wait)
         tasks += [asyncio.ensure_future(store.commit(change)) for change in changes]
         # Each task runs up to where it has handed its job to the writer.
         await asyncio.sleep(0)
