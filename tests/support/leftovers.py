@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,8 +19,11 @@ _KILL_TIMEOUT_S = 5.0
 def clear(state_dir: Path) -> list[str]:
     """End and unmount whatever is left of the sandboxes in it; what that was."""
     found = remains_of(state_dir)
-    for shim in _working_in(state_dir):
-        shim.kill()
+    shims = _working_in(state_dir)
+    for shim in shims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            shim.kill()
+    psutil.wait_procs(shims, timeout=_KILL_TIMEOUT_S)
     for group in _groups_of(state_dir):
         asyncio.run(_remove(group))
     unmount_below(state_dir)
